@@ -1,0 +1,75 @@
+"""Fixtures for all tests: Postgres servers, started once a run, and a fresh database for each test."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.postgres.servers import NAMES, TestServer, binaries, running
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--postgres",
+        action="append",
+        choices=NAMES,
+        help="run the database tests on this version only (may be given again); default: all of them",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "postgres" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--postgres") or NAMES
+        metafunc.parametrize("postgres", chosen, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[TestServer]:
+    """A server shared by all tests of a version: do not stop it, take `private_postgres` for that."""
+    _require(request.param)
+    with _folder() as folder, running(Path(folder), request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def private_postgres(postgres: TestServer) -> Iterator[TestServer]:
+    """A server of the same version for one test, to stop, restart and kill."""
+    with _folder() as folder, running(Path(folder), postgres.name) as server:
+        yield server
+
+
+@pytest.fixture
+def new_database(postgres: TestServer) -> Iterator[Callable[..., str]]:
+    """Makes databases, `new_database(migrated=True, doorbell=True) -> dsn`, and drops them after the test."""
+    names: list[str] = []
+
+    def create(**options: bool) -> str:
+        names.append(postgres.create_database(**options))
+        return postgres.dsn(names[-1])
+
+    yield create
+    for name in names:
+        postgres.drop_database(name)
+
+
+@pytest.fixture
+def database(new_database: Callable[..., str]) -> str:
+    """The dsn of a fresh migrated database whose doorbell rings."""
+    return new_database()
+
+
+def _require(name: str) -> None:
+    if binaries(name) is not None:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed, and CI must run on it")
+    pytest.skip(f"{name} is not installed")
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    # Under /tmp, which everybody may pass through: root's servers run as another user.
+    folder = tempfile.TemporaryDirectory(prefix="orderstream-test-", dir="/tmp", ignore_cleanup_errors=True)
+    os.chmod(folder.name, 0o755)
+    return folder
