@@ -1,0 +1,74 @@
+"""Collects what is asked for within a few milliseconds into one question: ten thousand reconnects, tens of queries."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Collector(Generic[K, V]):
+    """`get(key)` answers from a `fetch` shared with all who ask within `window_s`, at most `max_keys` of them."""
+
+    def __init__(
+        self,
+        fetch: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]],
+        *,
+        window_s: float,
+        max_keys: int,
+    ) -> None:
+        self._fetch = fetch
+        self._window_s = window_s
+        self._max_keys = max_keys
+        self._asked: dict[K, asyncio.Future[V]] = {}
+        self._flush_due: asyncio.TimerHandle | None = None
+        self._fetches: set[asyncio.Task[None]] = set()
+
+    async def get(self, key: K) -> V:
+        """Raises what `fetch` raises. May be cancelled: the others who asked are not."""
+        future = self._asked.get(key)
+        if future is None:
+            loop = asyncio.get_running_loop()
+            future = self._asked[key] = loop.create_future()
+            if len(self._asked) >= self._max_keys:
+                self._flush()
+            elif self._flush_due is None:
+                self._flush_due = loop.call_later(self._window_s, self._flush)
+        return await asyncio.shield(future)
+
+    async def close(self) -> None:
+        """Lets the questions under way go unanswered."""
+        if self._flush_due is not None:
+            self._flush_due.cancel()
+        for future in self._asked.values():
+            future.cancel()
+        for task in list(self._fetches):
+            task.cancel()
+        await asyncio.gather(*self._fetches, return_exceptions=True)
+
+    def _flush(self) -> None:
+        if self._flush_due is not None:
+            self._flush_due.cancel()
+            self._flush_due = None
+        asked, self._asked = self._asked, {}
+        task = asyncio.ensure_future(self._answer(asked))
+        self._fetches.add(task)
+        task.add_done_callback(self._fetches.discard)
+
+    async def _answer(self, asked: dict[K, asyncio.Future[V]]) -> None:
+        try:
+            answers = await self._fetch(list(asked))
+        except BaseException as error:
+            for future in asked.values():
+                if isinstance(error, asyncio.CancelledError):
+                    future.cancel()
+                elif not future.done():
+                    future.set_exception(error)
+                    future.exception()  # Seen here: whoever asked may be gone.
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for key, future in asked.items():
+                if not future.done():
+                    future.set_result(answers[key])

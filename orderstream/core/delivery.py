@@ -1,0 +1,235 @@
+"""Decides what one client is sent next, the same for every transport: no I/O, no clock.
+
+    state      | while                                              | left when
+    -----------|----------------------------------------------------|------------------------------------------------
+    LOADING    | the channel is cold, or a snapshot is being read    | both are there                     -> REPLAYING
+    REPLAYING  | events up to the head are being handed out          | the head is reached (`live`)       -> LIVE
+    LIVE       | events are handed out as they come                  | the log no longer reaches back     -> REPLAYING
+               |                                                    | the epoch changed, or a hole       -> LOADING
+    CLOSED     | for ever                                           |
+
+The law (I4): after its cursor a client gets every event, in order, once; or `reset` and a snapshot. So the position
+moves by exactly one with every event handed out, and whatever does not follow is read again or reset, never skipped.
+"""
+
+import enum
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from orderstream.core import frames
+from orderstream.core.cursor import Cursor, parse_cursor
+from orderstream.core.events import Event
+from orderstream.core.log import ChannelLog
+
+
+class State(enum.Enum):
+    LOADING = "loading"
+    REPLAYING = "replaying"
+    LIVE = "live"
+    CLOSED = "closed"
+
+
+class Reset(NamedTuple):
+    """The client's cursor is of no use; a snapshot follows."""
+
+    reason: str
+
+    @property
+    def frame(self) -> bytes:
+        return frames.reset_frame(self.reason)
+
+
+class SnapshotPart(NamedTuple):
+    """Some of the user's orders, each JSON on one line."""
+
+    orders: Sequence[bytes]
+
+    @property
+    def frame(self) -> bytes:
+        return frames.snapshot_frame(self.orders)
+
+
+class SnapshotEnd(NamedTuple):
+    """The snapshot is whole, and contains everything up to `cursor`."""
+
+    cursor: Cursor
+    total: int
+
+    @property
+    def frame(self) -> bytes:
+        return frames.snapshot_end_frame(self.cursor, self.total)
+
+
+class Live(NamedTuple):
+    """Replay is over at `head`."""
+
+    head: Cursor
+
+    @property
+    def frame(self) -> bytes:
+        return frames.live_frame(self.head)
+
+
+Item = Event | Reset | SnapshotPart | SnapshotEnd | Live
+
+
+class Snapshot(NamedTuple):
+    """The user's orders as they were not before `cursor`: all open ones, and those that ended lately."""
+
+    cursor: Cursor
+    orders: Sequence[bytes]
+
+
+class Send(NamedTuple):
+    """Give these to the transport, and ask again."""
+
+    items: Sequence[Item]
+
+
+class Wait(NamedTuple):
+    """Nothing to do until the log changes or a read answers."""
+
+
+class ReadChannel(NamedTuple):
+    """Load the channel from the table: the client knows more than the log, so the log may be late."""
+
+
+class ReadSnapshot(NamedTuple):
+    """Read the user's orders, then call `snapshot_read`."""
+
+
+class ReadEvents(NamedTuple):
+    """Read the events after `seq` from the table, then call `events_read`."""
+
+    seq: int
+
+
+Action = Send | Wait | ReadChannel | ReadSnapshot | ReadEvents
+
+_WAIT = Wait()
+
+
+class Delivery:
+    """One client's way through its channel's log. Ask `advance` until it answers Wait."""
+
+    __slots__ = ("_asked", "_epoch", "_looked_again", "_pending", "_reading", "position", "state")
+
+    def __init__(self, cursor: str | None) -> None:
+        """`cursor` as the client sent it; None asks for a snapshot."""
+        self._asked = cursor
+        self._epoch: str | None = None  # None: no position yet
+        self._looked_again = False
+        self._pending: deque[Item] = deque()
+        self._reading = False
+        self.position = 0
+        self.state = State.LOADING
+
+    @property
+    def known(self) -> Cursor | None:
+        """What the client knows as far as we can tell; None where it needs a snapshot."""
+        if self._epoch is not None:
+            return Cursor(self._epoch, self.position)
+        return parse_cursor(self._asked) if self._asked is not None else None
+
+    def close(self) -> None:
+        """Nothing more will be sent."""
+        self.state = State.CLOSED
+        self._pending.clear()
+
+    def advance(self, log: ChannelLog, *, max_bytes: int = 65_536) -> Action:
+        """Gives the next thing to do, about `max_bytes` of it."""
+        if self.state is State.CLOSED:
+            return _WAIT
+        if self._pending:
+            return Send(self._take_pending(max_bytes))
+        if self._reading or not log.warm:
+            return _WAIT
+        if self._epoch is None:
+            return self._judge(log)
+        if self._epoch != log.epoch:
+            return self._reset("epoch-changed")
+        return self._follow(log, max_bytes)
+
+    def snapshot_read(self, snapshot: Snapshot) -> None:
+        """The answer to ReadSnapshot."""
+        self._reading = False
+        orders, size = snapshot.orders, frames.SNAPSHOT_ORDERS
+        parts = (SnapshotPart(orders[i : i + size]) for i in range(0, len(orders), size))
+        self._pending.extend([*parts, SnapshotEnd(snapshot.cursor, len(orders))])
+        self._epoch, self.position = snapshot.cursor
+        self.state = State.REPLAYING
+
+    def events_read(self, epoch: str, events: Iterable[Event]) -> None:
+        """The answer to ReadEvents: what follows `seq` in the table, or nothing where retention took it."""
+        self._reading = False
+        if epoch != self._epoch:
+            self._expect_snapshot("epoch-changed")
+            return
+        following = list(events)
+        if not following or following[0].seq != self.position + 1:
+            self._expect_snapshot("cursor-expired")
+            return
+        self._pending.extend(following)
+
+    def read_over(self) -> None:
+        """The answer to ReadChannel, or a read that failed: `advance` decides anew."""
+        self._reading = False
+
+    def _judge(self, log: ChannelLog) -> Action:
+        if self._asked is None:
+            return self._read(ReadSnapshot())
+        cursor = parse_cursor(self._asked)
+        if cursor is None:
+            return self._reset("cursor-malformed")
+        if cursor.epoch != log.epoch:
+            return self._reset("epoch-changed")
+        if cursor.seq > log.head:
+            if self._looked_again:
+                return self._reset("cursor-ahead")
+            # Another process, whose follower is ahead of ours, may have given it out.
+            self._looked_again = True
+            return self._read(ReadChannel())
+        if cursor.seq < log.oldest - 1:
+            return self._reset("cursor-expired")
+        self._epoch, self.position = cursor
+        self.state = State.REPLAYING
+        return self.advance(log)
+
+    def _follow(self, log: ChannelLog, max_bytes: int) -> Action:
+        # A snapshot may be ahead of a log whose follower is late: then there is nothing to say until it came up.
+        if self.position >= log.head:
+            if self.state is State.LIVE:
+                return _WAIT
+            self.state = State.LIVE
+            return Send([Live(Cursor(log.epoch, self.position))])
+        if not log.holds_after(self.position):
+            self.state = State.REPLAYING
+            return self._read(ReadEvents(self.position))
+        events = log.after(self.position, max_bytes)
+        self.position = events[-1].seq
+        return Send(events)
+
+    def _take_pending(self, max_bytes: int) -> Sequence[Item]:
+        items: list[Item] = []
+        while self._pending and (not items or max_bytes > 0):
+            item = self._pending.popleft()
+            max_bytes -= len(item.frame)
+            items.append(item)
+            if isinstance(item, Event):
+                self.position = item.seq
+        return items
+
+    def _reset(self, reason: str) -> Action:
+        self._expect_snapshot(reason)
+        return Send(self._take_pending(0))
+
+    def _expect_snapshot(self, reason: str) -> None:
+        self._pending.clear()
+        self._pending.append(Reset(reason))
+        self._asked = self._epoch = None
+        self.state = State.LOADING
+
+    def _read(self, action: Action) -> Action:
+        self._reading = True
+        return action

@@ -1,0 +1,121 @@
+"""A channel's log: the newest events of one user, without holes, bounded in number and bytes.
+
+A log is *cold* until it was loaded from the table, and again when an event came that does not follow the one before. Events
+that arrive while it is cold are kept and joined to what the load brings, by `seq`.
+
+    append(event)   cold: keep.   warm: the next one is added, a known one is ignored, any other turns the log cold.
+    load(page)      warm if what the page and what is held join without a hole, else still cold: load again.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from orderstream.core.cursor import Cursor
+from orderstream.core.events import Event
+
+
+class ChannelPage(NamedTuple):
+    """What the table says of one user in one snapshot: `head` the newest number, `oldest` the oldest kept (head + 1
+    where none is), `events` a run that ends at `head`, or empty."""
+
+    epoch: str
+    head: int
+    oldest: int
+    events: Sequence[Event]
+
+
+class ChannelLog:
+    """`events[i].seq == tail + i`, and the last one is `head`."""
+
+    __slots__ = ("_events", "_max_bytes", "_max_events", "epoch", "head", "oldest", "size_bytes", "warm")
+
+    def __init__(self, *, max_events: int = 256, max_bytes: int = 262_144) -> None:
+        self._events: list[Event] = []
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self.epoch = ""
+        self.head = 0
+        self.oldest = 1
+        self.size_bytes = 0
+        self.warm = False
+
+    @property
+    def tail(self) -> int:
+        """The oldest number held in memory, `head + 1` where none is."""
+        return self.head + 1 - len(self._events)
+
+    @property
+    def cursor(self) -> Cursor:
+        """The newest event known here."""
+        return Cursor(self.epoch, self.head)
+
+    def holds_after(self, seq: int) -> bool:
+        """Whether everything after `seq` is in memory."""
+        return seq >= self.tail - 1
+
+    def after(self, seq: int, max_bytes: int) -> Sequence[Event]:
+        """The events that follow `seq`, at least one and no more than fit `max_bytes`; `seq` must be held or older."""
+        run: list[Event] = []
+        for event in self._events[max(0, seq + 1 - self.tail) :]:
+            max_bytes -= len(event.frame)
+            if run and max_bytes < 0:
+                break
+            run.append(event)
+        return run
+
+    def append(self, event: Event) -> bool:
+        """Takes an event from the follower; says whether it was news."""
+        if self.warm and event.epoch == self.epoch and event.seq <= self.head:
+            return False
+        if self._events or self.warm:
+            follows = event.epoch == self.epoch and event.seq == self.head + 1
+            if not follows:
+                self.chill()
+        self._add(event)
+        return True
+
+    def load(self, page: ChannelPage) -> bool:
+        """Joins what the table says to what is held; False where that leaves a hole or mixes epochs."""
+        held = self._events
+        if (self.warm or held) and page.epoch != self.epoch:
+            return False
+        self.oldest = page.oldest
+        if self.warm and page.head <= self.head:
+            return True
+        first = page.events[0].seq if page.events else page.head + 1
+        older = [event for event in held if event.seq < first]
+        newer = [event for event in held if event.seq > page.head]
+        if newer and newer[0].seq != page.head + 1:
+            return False
+        if older and older[-1].seq != first - 1:
+            older = []
+        self.chill()
+        self.epoch, self.head, self.warm = page.epoch, page.head, True
+        for event in (*older, *page.events, *newer):
+            self._add(event)
+        return True
+
+    def chill(self) -> None:
+        """Forgets everything: what is held no longer joins the table, or the epoch changed."""
+        self._events.clear()
+        self.size_bytes = 0
+        self.warm = False
+
+    def _add(self, event: Event) -> None:
+        self._events.append(event)
+        self.epoch = event.epoch
+        self.head = event.seq
+        self.size_bytes += len(event.frame)
+        if len(self._events) > self._max_events or self.size_bytes > self._max_bytes:
+            self._trim()
+
+    def _trim(self) -> None:
+        # A quarter at a time, so that a busy channel does not shift its list for every event. The newest always stays.
+        keep_events, keep_bytes = self._max_events * 3 // 4, self._max_bytes * 3 // 4
+        gone = 0
+        while gone < len(self._events) - 1 and (
+            len(self._events) - gone > keep_events or self.size_bytes > keep_bytes
+        ):
+            self.size_bytes -= len(self._events[gone].frame)
+            gone += 1
+        del self._events[:gone]

@@ -1,0 +1,299 @@
+"""From a user's new events to that user's subscribers: user_id -> Channel (a log) -> Subscriber (a delivery, an outlet).
+
+A subscriber is a position in its channel's log, not a queue: a slow one costs no memory. A channel outlives its last
+subscriber by a grace time, so that a client that reconnects is served from memory.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from orderstream.collector import Collector
+from orderstream.core.cursor import Cursor
+from orderstream.core.delivery import Action, Delivery, ReadChannel, ReadEvents, ReadSnapshot, Send, Snapshot, State, Wait
+from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.log import ChannelLog, ChannelPage
+from orderstream.errors import Unavailable
+from orderstream.ports import Meter, Outlet, Store
+
+_log = structlog.get_logger()
+
+# Asks for a page without events: no seq is as high.
+NOTHING_AFTER = 2**63 - 1
+
+
+class HubLimits(msgspec.Struct, frozen=True):
+    """Sizes and fates, from the settings of the same names."""
+
+    log_max_events: int = 256
+    log_max_bytes: int = 262_144
+    max_channels: int = 100_000
+    channel_grace_s: float = 120.0
+    load_window_s: float = 0.003
+    load_max_users: int = 500
+    load_retry_s: float = 1.0
+
+
+class Channel:
+    """One user's log and subscribers in this process."""
+
+    __slots__ = ("idle_since", "loading", "log", "subscribers", "user_id")
+
+    def __init__(self, user_id: str, log: ChannelLog) -> None:
+        self.user_id = user_id
+        self.log = log
+        self.loading = False
+        self.idle_since = 0.0
+        self.subscribers: list[Subscriber] = []
+
+
+class Subscriber:
+    """Moves items from its channel's log to its outlet, as fast as the outlet takes them."""
+
+    __slots__ = ("_hub", "channel", "delivery", "outlet")
+
+    def __init__(self, hub: "Hub", channel: Channel, delivery: Delivery, outlet: Outlet) -> None:
+        self._hub = hub
+        self.channel = channel
+        self.delivery = delivery
+        self.outlet = outlet
+
+    def pump(self) -> None:
+        """Sends what there is; starts the read that delivery asks for. Never waits."""
+        outlet, delivery, log = self.outlet, self.delivery, self.channel.log
+        while outlet.ready:
+            action = delivery.advance(log)
+            if isinstance(action, Send):
+                outlet.send(action.items)
+            else:
+                if not isinstance(action, Wait):
+                    self._hub.read(self, action)
+                break
+        outlet.flush()
+
+    @property
+    def head(self) -> Cursor | None:
+        """How far we know, as far as this client may be measured by it: while it is being served older events, only up
+        to them. None before anything is known."""
+        if self.delivery.state is State.LOADING:
+            return None
+        cursor, known = self.channel.log.cursor, self.delivery.known
+        return max(cursor, known) if self.delivery.state is State.LIVE and known is not None else known
+
+    def close(self) -> None:
+        """Takes it out of the hub; may be called more than once."""
+        if self.delivery.state is not State.CLOSED:
+            self.delivery.close()
+            self._hub.leave(self)
+
+
+class Hub:
+    """The channels of this process. A Publisher for the follower, and where transports subscribe."""
+
+    def __init__(
+        self, store: Store, meter: Meter, limits: HubLimits, *, clock: Callable[[], float] | None = None
+    ) -> None:
+        self.epoch = ""
+        self._store = store
+        self._meter = meter
+        self._limits = limits
+        self._clock = clock or asyncio.get_running_loop().time
+        self._channels: dict[str, Channel] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        window_s, max_keys = limits.load_window_s, limits.load_max_users
+        self._pages = Collector(self._fetch_pages, window_s=window_s, max_keys=max_keys)
+        self._snapshots = Collector(self._fetch_snapshots, window_s=window_s, max_keys=max_keys)
+
+    # Subscribers
+
+    def subscribe(self, user_id: str, cursor: str | None, outlet: Outlet) -> Subscriber:
+        """Adds a subscriber that knows `cursor` (None: nothing); call its `pump` once the outlet is ready.
+        Raises Unavailable where no channel can be made. `user_id` is the authenticated user (I6)."""
+        channel = self._channels.get(user_id) or self._open(user_id)
+        subscriber = Subscriber(self, channel, Delivery(cursor), outlet)
+        channel.subscribers.append(subscriber)
+        self._load_if_wanted(channel)
+        return subscriber
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Called by `Subscriber.close`."""
+        channel = subscriber.channel
+        channel.subscribers.remove(subscriber)
+        if not channel.subscribers:
+            channel.idle_since = self._clock()
+
+    def subscribers(self) -> Iterator[Subscriber]:
+        """All of them, as they are now."""
+        for channel in list(self._channels.values()):
+            yield from list(channel.subscribers)
+
+    @property
+    def channel_count(self) -> int:
+        return len(self._channels)
+
+    # Publisher
+
+    def publish(self, batch: Sequence[SequencedEvent]) -> None:
+        """Encodes each event once, if anybody's channel is here, and wakes that channel's subscribers."""
+        touched: dict[str, Channel] = {}
+        for row in batch:
+            if row.epoch != self.epoch:
+                self.renew(row.epoch)
+            channel = self._channels.get(row.user_id)
+            if channel is not None and channel.log.append(Event(row)):
+                touched[row.user_id] = channel
+        for channel in touched.values():
+            if channel.log.warm:
+                self._wake(channel)
+            else:
+                self._load_if_wanted(channel)
+
+    def renew(self, epoch: str) -> None:
+        """All that was promised before is void: every subscriber is reset."""
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.forget()
+
+    def forget(self) -> None:
+        """Drops what is held in memory; subscribers go on from the table."""
+        for channel in list(self._channels.values()):
+            channel.log.chill()
+            self._load_if_wanted(channel)
+
+    # Keeping
+
+    def sweep(self) -> None:
+        """Drops channels that nobody came back to within the grace time."""
+        limit = self._clock() - self._limits.channel_grace_s
+        for channel in list(self._channels.values()):
+            if not channel.subscribers and not channel.loading and channel.idle_since < limit:
+                del self._channels[channel.user_id]
+
+    async def close(self) -> None:
+        """Ends the reads under way."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, self._pages.close(), self._snapshots.close(), return_exceptions=True)
+
+    # Reads
+
+    def read(self, subscriber: Subscriber, action: Action) -> None:
+        """Starts what a delivery asks for, in a task of the hub's: a client that departs must not cancel a query."""
+        match action:
+            case ReadSnapshot():
+                self._spawn(self._read(subscriber, self._read_snapshot))
+            case ReadEvents():
+                self._spawn(self._read(subscriber, self._read_events))
+            case ReadChannel():
+                self._spawn(self._read(subscriber, self._read_channel))
+
+    async def _read(self, subscriber: Subscriber, ask: Callable[[Subscriber], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await ask(subscriber)
+        except Unavailable as error:
+            if subscriber.delivery.state is State.LOADING:
+                subscriber.outlet.fail(error)
+                return
+            # A stream that is being served stays open, and the same read is asked for again.
+            await asyncio.sleep(self._limits.load_retry_s)
+            subscriber.delivery.read_over()
+        subscriber.pump()
+
+    async def _read_snapshot(self, subscriber: Subscriber) -> None:
+        snapshot = await self._snapshots.get(subscriber.channel.user_id)
+        if subscriber.delivery.state is not State.CLOSED:
+            subscriber.delivery.snapshot_read(snapshot)
+
+    async def _read_events(self, subscriber: Subscriber) -> None:
+        delivery = subscriber.delivery
+        epoch, events = await self._store.events_after(subscriber.channel.user_id, delivery.position)
+        if delivery.state is not State.CLOSED:
+            delivery.events_read(epoch, events)
+        self._meter.loaded("events", 1)
+
+    async def _read_channel(self, subscriber: Subscriber) -> None:
+        channel, epoch = subscriber.channel, self.epoch
+        page = await self._pages.get((channel.user_id, channel.log.head))
+        if self._in_force(page.epoch, epoch):
+            channel.log.load(page)
+        subscriber.delivery.read_over()
+        self._wake(channel)
+
+    def _in_force(self, page_epoch: str, epoch_before: str) -> bool:
+        """Whether a page is of the epoch in force. One that neither the page's reader nor anybody since knew is news."""
+        if page_epoch != self.epoch and self.epoch == epoch_before:
+            self.renew(page_epoch)
+        return page_epoch == self.epoch
+
+    # Channels
+
+    def _open(self, user_id: str) -> Channel:
+        limits = self._limits
+        if len(self._channels) >= limits.max_channels:
+            self._evict()
+        log = ChannelLog(max_events=limits.log_max_events, max_bytes=limits.log_max_bytes)
+        channel = self._channels[user_id] = Channel(user_id, log)
+        return channel
+
+    def _evict(self) -> None:
+        """Makes room before the grace time is over: the longest idle channel goes."""
+        idle = [channel for channel in self._channels.values() if not channel.subscribers and not channel.loading]
+        if not idle:
+            raise Unavailable("this process serves as many users as it can")
+        del self._channels[min(idle, key=lambda channel: channel.idle_since).user_id]
+
+    def _wake(self, channel: Channel) -> None:
+        for subscriber in list(channel.subscribers):
+            subscriber.pump()
+
+    def _load_if_wanted(self, channel: Channel) -> None:
+        if channel.subscribers and not channel.log.warm and not channel.loading:
+            channel.loading = True
+            self._spawn(self._load(channel))
+
+    async def _load(self, channel: Channel) -> None:
+        """Until the channel is warm, or nobody waits for it any more."""
+        try:
+            while channel.subscribers and not channel.log.warm:
+                try:
+                    epoch = self.epoch
+                    page = await self._pages.get((channel.user_id, self._wanted_after(channel)))
+                    if self._in_force(page.epoch, epoch):
+                        channel.log.load(page)
+                except Unavailable as error:
+                    self._turn_away(channel, error)
+                    await asyncio.sleep(self._limits.load_retry_s)
+        finally:
+            channel.loading = False
+        self._wake(channel)
+
+    def _wanted_after(self, channel: Channel) -> int:
+        """The oldest position of the channel's subscribers: what the load should reach back to."""
+        known = [subscriber.delivery.known for subscriber in channel.subscribers]
+        return min((cursor.seq for cursor in known if cursor and cursor.epoch == self.epoch), default=NOTHING_AFTER)
+
+    def _turn_away(self, channel: Channel, error: Unavailable) -> None:
+        for subscriber in list(channel.subscribers):
+            if subscriber.delivery.state is State.LOADING:
+                subscriber.outlet.fail(error)
+
+    async def _fetch_pages(self, wanted: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], ChannelPage]:
+        self._meter.loaded("channels", len(wanted))
+        return await self._store.channel_pages(wanted)
+
+    async def _fetch_snapshots(self, user_ids: Sequence[str]) -> Mapping[str, Snapshot]:
+        self._meter.loaded("snapshots", len(user_ids))
+        return await self._store.snapshots(user_ids)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("hub-task-failed", exc_info=error)

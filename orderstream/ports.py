@@ -1,0 +1,86 @@
+"""What the heart asks of the edges, and they of each other: Protocols, with their MUSTs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from orderstream.core.delivery import Item, Snapshot
+from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.log import ChannelPage
+from orderstream.errors import Unavailable
+
+
+class Store(Protocol):
+    """Reads what was committed. Every method raises Unavailable when the database does not answer in time, and MUST
+    let its query finish when its caller is cancelled."""
+
+    async def channel_pages(self, wanted: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], ChannelPage]:
+        """`(user_id, after)` -> the user's page with events after `after`, at most as many as a log holds, the newest.
+        One snapshot for all; every key asked for MUST be answered."""
+        ...
+
+    async def snapshots(self, user_ids: Sequence[str]) -> Mapping[str, Snapshot]:
+        """`user_id` -> the user's orders. The cursor MUST not be newer than the orders."""
+        ...
+
+    async def events_after(self, user_id: str, seq: int) -> tuple[str, Sequence[Event]]:
+        """The epoch in force and the oldest events after `seq`, a bounded page of them."""
+        ...
+
+
+class Publisher(Protocol):
+    """Takes events from a follower; MUST NOT block."""
+
+    def publish(self, batch: Sequence[SequencedEvent]) -> None:
+        """Events in order of position, each once."""
+        ...
+
+    def renew(self, epoch: str) -> None:
+        """This epoch is in force from now on."""
+        ...
+
+    def forget(self) -> None:
+        """Events may have been missed: nothing held in memory may be trusted."""
+        ...
+
+
+class Outlet(Protocol):
+    """A transport's end of one delivery."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes more now. One that was not MUST call its subscriber's `pump` when it is again."""
+        ...
+
+    def send(self, items: Sequence[Item]) -> None:
+        """Takes items, in order; MUST NOT block or fail."""
+        ...
+
+    def flush(self) -> None:
+        """That was all for now."""
+        ...
+
+    def fail(self, error: Unavailable) -> None:
+        """What the client asked for cannot be had now; MUST end the delivery."""
+        ...
+
+    def goaway(self, reason: str, *, reconnect: bool, after_ms: int) -> None:
+        """Tells the client to leave, where the transport can, and MUST end the delivery."""
+        ...
+
+
+class Meter(Protocol):
+    """Counts; every method MUST be cheap and never raise."""
+
+    def opened(self, transport: str) -> None: ...
+    def closed(self, transport: str, reason: str) -> None: ...
+    def sent(self, transport: str, items: Sequence[Item], size_bytes: int) -> None: ...
+    def polled(self, outcome: str) -> None: ...
+    def loaded(self, kind: str, users: int) -> None: ...
+    def sequenced(self, events: int) -> None: ...
+    def slept(self) -> None: ...
+    def caught_by_safety_net(self) -> None: ...
+    def took_over(self) -> None: ...
+    def stepped_down(self) -> None: ...
+    def followed(self, batch: Sequence[SequencedEvent]) -> None: ...
+    def database_error(self, part: str) -> None: ...
+    def retired(self, table: str, rows: int) -> None: ...
