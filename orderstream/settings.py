@@ -1,0 +1,292 @@
+"""All settings in one place: defaults, under a TOML file, under `ORDERSTREAM_*` variables.
+
+A key is one entry of `Settings`: its unit is in its name, its range and explanation beside its default.
+`config/orderstream.example.toml` is made from here, and so are the lines that say what a wrong value should
+be. No value is ever quoted back, since a secret put under the wrong key would be quoted too.
+"""
+
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from orderstream.errors import SettingsError
+
+PREFIX = "ORDERSTREAM_"
+CONFIG_VARIABLE = "ORDERSTREAM_CONFIG"
+
+_PORT = r"([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_LISTEN = rf"^(\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):{_PORT}$"
+_ADDRESS = {"allowed": "host:port, such as 127.0.0.1:8080 or [::1]:8080"}
+_ORIGIN = Annotated[str, Meta(pattern=r"^https?://[^/\s*?#]+$")]
+
+_SECRET = frozenset({"database_url", "jwt_secret"})
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator may choose. Times are float seconds, sizes bytes, the rest counts or names."""
+
+    database_url: Annotated[
+        str,
+        Meta(
+            description="The Postgres database, 14 or newer: postgresql://user:password@host:5432/database",
+            extra={"allowed": "a Postgres URL"},
+        ),
+    ] = ""
+    listen: Annotated[str, Meta(pattern=_LISTEN, description="Where clients connect", extra=_ADDRESS)] = (
+        "127.0.0.1:8080"
+    )
+    admin_listen: Annotated[
+        str,
+        Meta(pattern=_LISTEN, description="Where metrics and health are; not for clients", extra=_ADDRESS),
+    ] = "127.0.0.1:8081"
+    startup_timeout_s: Annotated[
+        float, Meta(ge=0, le=600, description="How long a start tries to reach the database")
+    ] = 10.0
+
+    jwt_secret: Annotated[
+        str,
+        Meta(
+            pattern=r"(?s)^(|.{32,})$",
+            description="The key that the login service signs JWTs with (HS256)",
+            extra={"allowed": "32 characters or more"},
+        ),
+    ] = ""
+    jwt_cookie: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
+            description="The cookie that may carry the JWT of a browser",
+            extra={"allowed": "the name of a cookie"},
+        ),
+    ] = "orderstream_jwt"
+    jwt_leeway_s: Annotated[
+        float, Meta(ge=0, le=300, description="How far a login service's clock may be off ours")
+    ] = 30.0
+    cors_origins: Annotated[
+        list[_ORIGIN],
+        Meta(
+            description="Web origins, besides our own, whose pages may read the API with cookies",
+            extra={
+                "allowed": "a list of exact origins, such as https://app.example.com, without a path or *"
+            },
+        ),
+    ] = []
+
+    pool_size: Annotated[int, Meta(ge=1, le=200, description="Database connections for queries")] = 4
+    query_timeout_s: Annotated[
+        float, Meta(ge=0.1, le=300, description="After how long a query is given up")
+    ] = 10.0
+    idle_session_timeout_s: Annotated[
+        float,
+        Meta(ge=1, le=300, description="After how long without a sign of life a database session is dead"),
+    ] = 10.0
+
+    heartbeat_s: Annotated[
+        float, Meta(ge=0.1, le=55, description="Between two heartbeats of a stream, give or take 10 %")
+    ] = 15.0
+    retry_ms: Annotated[
+        int,
+        Meta(ge=100, le=600_000, description="What an EventSource waits before it reconnects, plus jitter"),
+    ] = 2000
+    send_timeout_s: Annotated[
+        float, Meta(ge=1, le=3600, description="A client that takes no bytes for so long is cut off")
+    ] = 60.0
+
+    log_max_events: Annotated[
+        int, Meta(ge=1, le=100_000, description="Recent events that a user's channel keeps in memory")
+    ] = 256
+    log_max_bytes: Annotated[
+        int, Meta(ge=1024, le=1 << 30, description="Bytes that these events may take")
+    ] = 262_144
+    channel_grace_s: Annotated[
+        float, Meta(ge=0, le=86_400, description="How long a channel outlives its last subscriber")
+    ] = 120.0
+    max_channels: Annotated[
+        int, Meta(ge=1, le=10_000_000, description="Channels in memory; the longest unused go first")
+    ] = 100_000
+    load_window_s: Annotated[
+        float, Meta(ge=0, le=1, description="How long cold channels are collected for one query")
+    ] = 0.003
+    load_max_users: Annotated[int, Meta(ge=1, le=10_000, description="Users in one such query")] = 500
+    snapshot_max_orders: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Orders in one user's snapshot; the newest are kept")
+    ] = 5000
+    snapshot_closed_s: Annotated[
+        float, Meta(ge=0, le=31_536_000, description="How long an ended order stays in the snapshot")
+    ] = 86_400.0
+    replay_page_events: Annotated[
+        int, Meta(ge=1, le=10_000, description="Events read from the table at a time to replay them")
+    ] = 500
+
+    poll_wait_s: Annotated[
+        float, Meta(ge=0, le=600, description="How long a long-poll is held that does not say how long")
+    ] = 25.0
+    poll_max_wait_s: Annotated[
+        float, Meta(ge=0, le=600, description="How long it is held at most, whatever it says")
+    ] = 55.0
+    poll_max_events: Annotated[
+        int, Meta(ge=1, le=10_000, description="Events in one answer to a long-poll")
+    ] = 500
+
+    batch_max_events: Annotated[
+        int, Meta(ge=1, le=100_000, description="Events that the sequencer numbers in one step")
+    ] = 1000
+    safety_net_s: Annotated[
+        float, Meta(ge=0.05, le=300, description="The sequencer looks after so long without a doorbell")
+    ] = 5.0
+    doorbell_poll_min_s: Annotated[
+        float, Meta(ge=0.0005, le=1, description="Shortest pause of the sequencer that cannot lie down")
+    ] = 0.001
+    doorbell_poll_max_s: Annotated[
+        float, Meta(ge=0.0005, le=10, description="Longest pause of the sequencer that cannot lie down")
+    ] = 0.02
+    election_s: Annotated[
+        float, Meta(ge=0.05, le=60, description="How often the others try to become the sequencer")
+    ] = 1.5
+
+    retention_events_s: Annotated[
+        float, Meta(ge=1, le=315_360_000, description="How long events are kept for replay")
+    ] = 604_800.0
+    retention_batch_rows: Annotated[
+        int, Meta(ge=1, le=100_000, description="Rows that retention deletes at a time")
+    ] = 1000
+    retention_every_s: Annotated[
+        float, Meta(ge=0.05, le=86_400, description="How often retention looks for old rows")
+    ] = 10.0
+
+    drain_timeout_s: Annotated[
+        float, Meta(ge=0, le=600, description="How long a stop may take before what is left is cut off")
+    ] = 20.0
+    drain_spread_s: Annotated[
+        float, Meta(ge=0, le=600, description="Over how long clients are told to come back after a stop")
+    ] = 5.0
+
+    log_format: Annotated[
+        Literal["auto", "console", "json"],
+        Meta(description="Log lines; auto: console on a terminal, else json"),
+    ] = "auto"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least severe line that is logged")
+    ] = "info"
+
+    def require(self, *keys: str) -> None:
+        """Raises SettingsError for the first of the keys that is empty."""
+        for key in keys:
+            if not getattr(self, key):
+                raise SettingsError(
+                    f"{key} is not set: set {PREFIX}{key.upper()}, or {key} in the settings file"
+                )
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{key}={value!r}' for key, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        shown = ((key, getattr(self, key)) for key in self.__struct_fields__)
+        return [(key, "***" if key in _SECRET and value else value) for key, value in shown]
+
+
+def load(environment: Mapping[str, str], config_path: str | Path | None = None) -> Settings:
+    """Settings from the file `config_path`, or the one that ORDERSTREAM_CONFIG names, and the variables.
+
+    Raises SettingsError that names the key, where it came from and what is allowed.
+    """
+    path = config_path or environment.get(CONFIG_VARIABLE) or None
+    chosen: dict[str, Any] = {}
+    if path is not None:
+        chosen |= {key: _convert(key, value, str(path)) for key, value in _read(Path(path)).items()}
+    for variable, text in environment.items():
+        if variable.startswith(PREFIX) and variable != CONFIG_VARIABLE:
+            key = variable.removeprefix(PREFIX).lower()
+            chosen[key] = _convert(key, text, variable)
+    settings = Settings(**chosen)
+    _refuse_crossed(settings)
+    return settings
+
+
+def host_port(address: str) -> tuple[str, int]:
+    """`host:port`, as `listen` has it, as a pair; the brackets of an IPv6 address are taken off."""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def example() -> str:
+    """The text of `config/orderstream.example.toml`: every key with its explanation, range and default."""
+    lines = [
+        "# orderstream settings: every key, commented out, with its default.",
+        f"# A variable {PREFIX}<KEY> wins over this file; a list is written there with commas.",
+        f"# Read from --config FILE or {CONFIG_VARIABLE}. Keys end in their unit: _s seconds, _ms, _bytes.",
+    ]
+    defaults = Settings()
+    for key in Settings.__struct_fields__:
+        description = next(meta.description for meta in _metas(key) if meta.description)
+        value = msgspec.json.encode(getattr(defaults, key)).decode()
+        lines += ["", f"# {description}.", f"#   {_allowed(key)}", f"#{key} = {value}"]
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the settings file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"the settings file {path} is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        where = str(error).rpartition("(")[2].rstrip(")")
+        raise SettingsError(f"the settings file {path} is not TOML, {where}") from None
+
+
+def _convert(key: str, value: object, source: str) -> Any:
+    """The value of a key as its type; text from a variable is read as what the key wants."""
+    if key not in Settings.__struct_fields__:
+        raise SettingsError(_unknown(key, source))
+    wanted = _TYPES[key]
+    from_text = source.startswith(PREFIX)
+    if from_text and get_origin(get_args(wanted)[0]) is list:
+        value = [part.strip() for part in str(value).split(",") if part.strip()]
+    try:
+        converted = msgspec.convert(value, wanted, strict=not from_text)
+    except msgspec.ValidationError:
+        raise SettingsError(f"{key} from {source} must be {_allowed(key)}") from None
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise SettingsError(f"{key} from {source} must be {_allowed(key)}")
+    return converted
+
+
+def _unknown(key: str, source: str) -> str:
+    from_text = source.startswith(PREFIX)
+    near = difflib.get_close_matches(key, Settings.__struct_fields__, n=1)
+    name = source if from_text else f"{key} in {source}"
+    meant = f": did you mean {PREFIX + near[0].upper() if from_text else near[0]}?" if near else ""
+    return f"there is no setting {name}{meant}"
+
+
+def _refuse_crossed(settings: Settings) -> None:
+    for least, most in (("doorbell_poll_min_s", "doorbell_poll_max_s"), ("poll_wait_s", "poll_max_wait_s")):
+        if getattr(settings, least) > getattr(settings, most):
+            raise SettingsError(f"{least} must not be more than {most}")
+
+
+def _metas(key: str) -> list[Meta]:
+    return [meta for meta in get_args(_TYPES[key])[1:] if isinstance(meta, Meta)]
+
+
+def _allowed(key: str) -> str:
+    """What a value may be, in words: `a whole number from 1 to 200`."""
+    wanted = get_args(_TYPES[key])[0]
+    (meta,) = _metas(key)
+    if meta.extra is not None:
+        return str(meta.extra["allowed"])
+    if get_origin(wanted) is Literal:
+        return "one of " + ", ".join(get_args(wanted))
+    kind = "a whole number" if wanted is int else "a number"
+    return f"{kind} from {meta.ge} to {meta.le}"
+
+
+_TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
