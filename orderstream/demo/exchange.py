@@ -257,33 +257,23 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str) -> flo
     return rate
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--rate", default="5", callback=_rate, metavar="RATE", help="Changes a second, even; or max.")
+@click.option("--users", default=50, type=click.IntRange(1, 1_000_000), help="How many: ann, ben, cara …")
 @click.option(
-    "--rate",
-    type=_Rate(),
-    default="5",
-    show_default=True,
-    help="Order changes committed a second, evenly; or max.",
+    "--connections", default=4, type=click.IntRange(1, 100), help="Used above 100 changes a second."
 )
-@click.option("--users", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="ann, ben, …")
+@click.option("--writes", type=click.IntRange(1), help="Stop after so many changes.")
+@click.option("--seed", type=int, help="Make the same choices as the last run with it.")
 @click.option(
-    "--connections",
-    type=click.IntRange(1, 100),
-    default=4,
-    show_default=True,
-    help="Above 100/s.",
+    "--database-url", required=True, envvar="ORDERSTREAM_DATABASE_URL", show_envvar=True, metavar="URL"
 )
-@click.option("--writes", type=click.IntRange(1), help="Stop after so many changes.  [default: go on]")
-@click.option("--seed", type=int, help="The same orders in the same turn every time.  [default: chance]")
-@click.option(
-    "--database-url", envvar="ORDERSTREAM_DATABASE_URL", show_envvar=True, required=True, metavar="URL",
-    help="A Postgres with public.orders and public.executions.",
-)  # fmt: skip
 def main(database_url: str, writes: int | None, **options: Any) -> None:
     """Run the demo exchange: place, fill, cancel, refuse and expire the orders of many users.
 
-    It knows the tables public.orders and public.executions and nothing else. It goes on with the open orders that it
-    finds, waits for a database that is away, and ends on Ctrl-C or SIGTERM after the write under way.
+    It knows the tables public.orders and public.executions, and nothing else. It goes on with the open
+    orders that it finds, waits for a database that is away, and ends on Ctrl-C or SIGTERM after the write
+    under way.
     """
     with asyncio.Runner() as runner:
         runner.run(_until_signalled(database_url, writes=writes or math.inf, **options))
