@@ -10,6 +10,7 @@ was closed is known by its sender and left.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 import aiohttp
@@ -46,6 +47,8 @@ from orderstream.client.wire import Malformed
 
 Sleep = Callable[[float], Awaitable[None]]
 Key = Transport | Timer
+# Called only once its task runs: a coroutine that was never begun would warn.
+Work = Callable[[], Coroutine[None, None, None]]
 Sender = asyncio.Task[None] | None
 
 # A JWT that came too late, or could not be had, is not asked for again sooner.
@@ -85,7 +88,7 @@ class Line:
         """Raises SignedOut and FeedEnded. Safe to cancel; `close` must follow."""
         self._session = session
         if self._credential.renewable:
-            self._keeper = self._spawn(self._keep_jwt_fresh())
+            self._keeper = self._spawn(self._keep_jwt_fresh)
         for event in self._on(Began()):
             yield event
         while self._ended is None:
@@ -141,15 +144,15 @@ class Line:
         match action:
             case OpenStream():
                 self._reader = StreamReader(self._book, renewable=self._credential.renewable)
-                self._start(Transport.SSE, self._stream())
+                self._start(Transport.SSE, self._stream)
             case AskPoll():
-                self._start(Transport.LONG_POLL, self._poll())
+                self._start(Transport.LONG_POLL, self._poll)
             case CloseStream():
                 self._stop(Transport.SSE)
             case ClosePoll():
                 self._stop(Transport.LONG_POLL)
             case Wait(timer, for_s):
-                self._start(timer, self._wait(timer, for_s))
+                self._start(timer, partial(self._wait, timer, for_s))
             case Stop(timer):
                 self._stop(timer)
             case Forget():
@@ -160,7 +163,7 @@ class Line:
             case End(reason):
                 self._ended = (SignedOut if reason in SIGNED_OUT else FeedEnded)(reason)
 
-    def _start(self, key: Key, work: Coroutine[None, None, None]) -> None:
+    def _start(self, key: Key, work: Work) -> None:
         self._stop(key)
         self._tasks[key] = self._spawn(work)
 
@@ -169,15 +172,15 @@ class Line:
         if task is not None:
             task.cancel()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Work) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guard(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
-    async def _guard(self, work: Coroutine[None, None, None]) -> None:
+    async def _guard(self, work: Work) -> None:
         try:
-            await work
+            await work()
         # The top of a background task: whoever reads the feed gets it.
         except Exception as error:  # noqa: BLE001
             await self._put(error)
