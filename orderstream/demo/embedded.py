@@ -69,6 +69,11 @@ class EmbeddedPostgres:
         return f"postgresql://postgres@127.0.0.1:{self.tcp_port}/{dbname}"
 
     @property
+    def is_made(self) -> bool:
+        """Whether there is a cluster, whole, to start."""
+        return (self._cluster / "PG_VERSION").exists()
+
+    @property
     def pid(self) -> int | None:
         """The postmaster's, by the cluster's own record; None if no such program lives."""
         try:
@@ -82,7 +87,7 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Starts the server and waits until it takes connections; makes the cluster at the first start."""
-        if not (self._cluster / "PG_VERSION").exists():
+        if not self.is_made:
             self._make()
         if self._socket_folder is None:
             self._socket_folder = self._make_socket_folder()

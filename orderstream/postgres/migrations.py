@@ -5,13 +5,9 @@ session advisory lock lets any number of programs start at once: one applies, th
 to do.
 """
 
-import hashlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from importlib.abc import Traversable
-from importlib.resources import files
 
 import msgspec
 import psycopg2
@@ -19,10 +15,7 @@ from psycopg2.extensions import connection
 
 from orderstream.errors import SchemaError
 from orderstream.postgres import dsn as dsns
-
-TABLES = "tables"
-OURS = "orderstream"
-SETS = (TABLES, OURS)
+from orderstream.postgres.migration_files import OURS, SETS, TABLES, Migration, packaged, refuse_gaps
 
 OLDEST_SERVER = 14
 
@@ -42,23 +35,7 @@ _REQUIRED_COLUMNS = [f"orders.{column}" for column in _ORDER_COLUMNS.split()] + 
     f"executions.{column}" for column in _EXECUTION_COLUMNS.split()
 ]
 
-_FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
-
 Report = Callable[[str], None]
-
-
-class Migration(msgspec.Struct, frozen=True):
-    """One SQL file of a set, and the SHA-256 of its text with unix line ends."""
-
-    set_name: str
-    number: int
-    name: str
-    sql: str
-    checksum: str
-
-    @property
-    def file(self) -> str:
-        return f"{self.set_name}/{self.number:04d}_{self.name}.sql"
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -80,14 +57,6 @@ class Status(msgspec.Struct, frozen=True):
 
     migration: Migration
     applied_at: datetime | None
-
-
-def packaged(root: Traversable | None = None) -> list[Migration]:
-    """All migrations of both sets in the order in which they apply; `root` holds a folder for each set."""
-    folder = files("orderstream.migrations") if root is None else root
-    found = [migration for set_name in SETS for migration in _read_set(folder / set_name, set_name)]
-    _refuse_gaps(found)
-    return found
 
 
 def plan(
@@ -163,28 +132,6 @@ def check_current(
             _require_columns(session)
 
 
-def _read_set(folder: Traversable, set_name: str) -> Iterator[Migration]:
-    if not folder.is_dir():
-        return
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if not entry.name.endswith(".sql"):
-            continue
-        match = _FILE_NAME.fullmatch(entry.name)
-        if match is None:
-            raise SchemaError(f"migration {set_name}/{entry.name} is not named NNNN_name.sql")
-        sql = entry.read_text(encoding="utf-8").replace("\r\n", "\n")
-        checksum = hashlib.sha256(sql.encode()).hexdigest()
-        yield Migration(set_name, int(match[1]), match[2], sql, checksum)
-
-
-def _refuse_gaps(migrations: Sequence[Migration | Applied]) -> None:
-    for set_name in SETS:
-        mine = [row for row in migrations if row.set_name == set_name]
-        for wanted, row in enumerate(mine, start=1):
-            if row.number != wanted:
-                raise SchemaError(f"migration {set_name}/{wanted:04d} is missing before {row.file}")
-
-
 @contextmanager
 def _session(dsn: str, timeout_s: float) -> Iterator[connection]:
     """A session that commits after each statement, on a server that we can work with."""
@@ -249,7 +196,7 @@ def _compare(
     sets = SETS if with_tables else (OURS,)
     applied = [row for row in _applied(session) if row.set_name in sets]
     asked = [migration for migration in known if migration.set_name in sets]
-    _refuse_gaps(applied)
+    refuse_gaps(applied)
     _refuse_strangers(applied, asked)
     if not with_tables and check_columns:
         _require_columns(session)
@@ -294,11 +241,17 @@ def _apply_one(session: connection, migration: Migration) -> None:
             (migration.set_name, migration.number, migration.name, migration.checksum),
         )
         _execute(session, "commit")
+    except psycopg2.errors.DuplicateTable as error:
+        hint = ": leave it out by --without-tables if it is yours" if migration.set_name == TABLES else ""
+        raise SchemaError(f"{migration.file} failed: {_first_line(error)}{hint}") from error
     except psycopg2.errors.LockNotAvailable as error:
         raise SchemaError(f"{migration.file} waited {_LOCK_TIMEOUT} for a lock: try again") from error
     except psycopg2.Error as error:
-        line = " ".join(str(error).split("\n", 1)[0].split())
-        raise SchemaError(f"{migration.file} failed: {line}") from error
+        raise SchemaError(f"{migration.file} failed: {_first_line(error)}") from error
+
+
+def _first_line(error: psycopg2.Error) -> str:
+    return str(error).split("\n", 1)[0].strip()
 
 
 def _execute(session: connection, sql: str, arguments: tuple[object, ...] | None = None) -> None:

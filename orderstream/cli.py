@@ -1,0 +1,227 @@
+"""The command `orderstream`: reads the settings, calls what does the work, says in a line what went wrong.
+
+Each command imports what it runs, so that `--help` is quick and the extras of the demo may be absent.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orderstream import __version__
+from orderstream.errors import OrderstreamError
+from orderstream.settings import CONFIG_VARIABLE, Settings, host_port, load
+
+
+class _Examples(click.Group):
+    """A group whose commands keep the line breaks of the examples in their help."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_commands(ctx, formatter)
+        with formatter.section("Examples"):
+            formatter.write_dl(
+                [
+                    ("orderstream demo", "try it all: a Postgres, the service and an exchange"),
+                    ("orderstream migrate", "bring the schema of database_url up to date"),
+                    ("orderstream serve", "stream, until SIGTERM"),
+                    ("orderstream watch ann", "follow the orders of the user ann"),
+                ]
+            )
+
+
+@click.group(cls=_Examples, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="orderstream")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=f"Settings file (TOML); else the one that {CONFIG_VARIABLE} names.",
+)
+@click.pass_context
+def cli(context: click.Context, config: Path | None) -> None:
+    """Streams each user's order status changes and executions from Postgres to their screens.
+
+    Every setting can be given in a file (config/orderstream.example.toml explains them all) or as a variable,
+    such as ORDERSTREAM_DATABASE_URL and ORDERSTREAM_JWT_SECRET; a variable wins.
+    """
+    context.obj = config
+
+
+@cli.command()
+@click.pass_context
+def serve(context: click.Context) -> None:
+    """Serve streams, long-polls and queries until SIGTERM; a second signal stops at once.
+
+    Needs database_url (migrated) and jwt_secret. Metrics and health are on admin_listen.
+
+    \b
+      ORDERSTREAM_DATABASE_URL=postgresql://me:secret@db/orders \\
+      ORDERSTREAM_JWT_SECRET=$(cat jwt_secret) orderstream serve
+    """
+    settings = _settings(context)
+    settings.require("database_url", "jwt_secret")
+    from orderstream import app
+
+    sys.exit(_run(app.serve(settings)))
+
+
+@cli.command()
+@click.option("--dry-run", is_flag=True, help="Only list what would be applied.")
+@click.option("--status", is_flag=True, help="List all migrations and when each was applied.")
+@click.option("--without-tables", is_flag=True, help="The platform has its own tables orders and executions.")
+@click.pass_context
+def migrate(context: click.Context, dry_run: bool, status: bool, without_tables: bool) -> None:
+    """Bring the database's schema up to date; safe to run from many places at once.
+
+    \b
+      orderstream migrate --dry-run
+      orderstream migrate
+      orderstream migrate --without-tables    # public.orders and public.executions are yours
+    """
+    settings = _settings(context)
+    settings.require("database_url")
+    from orderstream.postgres import migrations
+
+    where: dict[str, Any] = {"timeout_s": settings.startup_timeout_s}
+    if status:
+        for row in migrations.status(settings.database_url, not without_tables, **where):
+            at = "pending" if row.applied_at is None else f"{row.applied_at:%Y-%m-%d %H:%M:%SZ}"
+            click.echo(f"{at:<21} {row.migration.file}")
+    elif dry_run:
+        pending = migrations.plan(settings.database_url, not without_tables, **where)
+        for migration in pending:
+            click.echo(f"would apply {migration.file}")
+        if not pending:
+            click.echo("nothing to apply")
+    else:
+        applied = migrations.apply(settings.database_url, not without_tables, click.echo, **where)
+        click.echo(f"{len(applied)} applied" if applied else "nothing to apply")
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65534), help="Serve on this port, and metrics on the next.")
+@click.option("--rate", default="5", show_default=True, help="Order changes a second, or max.")
+@click.option("--exchange-only", is_flag=True, help="Only trade, on database_url, which is migrated.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".orderstream",
+    show_default=True,
+    help="Where the embedded Postgres, the logs and the key are kept.",
+)
+@click.pass_context
+def demo(context: click.Context, port: int | None, rate: str, exchange_only: bool, folder: Path) -> None:
+    """Try it all: an embedded Postgres, the service, and an exchange that trades for many users.
+
+    Prints ready-made commands to try next, and stops all of it on Ctrl-C. With database_url set, that
+    database is used instead of an embedded one.
+
+    \b
+      orderstream demo
+      orderstream demo --port 9000 --rate max
+    """
+    settings = _settings(context)
+    from orderstream.demo import run
+
+    if exchange_only:
+        settings.require("database_url")
+        run.become_exchange(settings, rate)
+    sys.exit(asyncio.run(run.run(settings, folder=folder, port=port, rate=rate, say=_say)))
+
+
+@cli.command()
+@click.argument("user")
+@click.option("--expires-s", default=86_400.0, show_default=True, help="For how many seconds it is good.")
+@click.pass_context
+def token(context: click.Context, user: str, expires_s: float) -> None:
+    """Print a JWT for USER, signed with jwt_secret; for development.
+
+    \b
+      curl -N -H "Authorization: Bearer $(orderstream token ann)" http://127.0.0.1:8080/v1/orders/stream
+    """
+    click.echo(_issue(_settings(context), user, expires_s))
+
+
+@cli.command()
+@click.argument("user", required=False)
+@click.option(
+    "--token", "encoded", metavar="JWT", help="A JWT, instead of one made for USER with jwt_secret."
+)
+@click.option("--url", help="Where the service is; by default where `listen` says.")
+@click.pass_context
+def watch(context: click.Context, user: str | None, encoded: str | None, url: str | None) -> None:
+    """Follow a user's orders in the terminal as a live table.
+
+    \b
+      orderstream watch ann
+      orderstream watch --token "$JWT" --url https://orders.example.com
+    """
+    if (user is None) == (encoded is None):
+        raise click.UsageError("give a USER, or --token JWT")
+    settings = _settings(context)
+    if encoded is None:
+        encoded = _issue(settings, str(user), 86_400.0)
+    from orderstream import watch as watching
+
+    sys.exit(_run(watching.main(url or _own_url(settings), encoded)))
+
+
+@cli.command("new-epoch")
+@click.pass_context
+def new_epoch(context: click.Context) -> None:
+    """Begin a new epoch: every client gets a reset and a fresh snapshot.
+
+    For after a restore from a backup, or a fail-over that lost commits: numbers given out before may then be
+    given out again, for other events.
+    """
+    settings = _settings(context)
+    settings.require("database_url")
+    from orderstream.postgres import epoch
+
+    click.echo(epoch.renew(settings.database_url, timeout_s=settings.startup_timeout_s))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: an error of ours is one line on stderr and exit status 2, never a traceback."""
+    try:
+        cli(args=arguments, prog_name="orderstream")
+    except OrderstreamError as error:
+        click.echo(f"orderstream: {error}", err=True)
+        sys.exit(2)
+
+
+def _settings(context: click.Context) -> Settings:
+    return load(os.environ, context.obj)
+
+
+def _issue(settings: Settings, user: str, expires_s: float) -> str:
+    settings.require("jwt_secret")
+    from orderstream.web import jwt
+
+    return jwt.issue(settings.jwt_secret, user, expires_s)
+
+
+def _own_url(settings: Settings) -> str:
+    host, port = host_port(settings.listen)
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _run(service: Coroutine[Any, Any, int]) -> int:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(service)
+
+
+def _say(line: str) -> None:
+    click.echo(line)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

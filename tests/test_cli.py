@@ -1,0 +1,150 @@
+"""The command as its user meets it: one line for what is wrong, exit status 2, and help to learn from."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from orderstream.web import jwt
+
+SECRET = "a-secret-of-the-tests-of-32-bytes-or-more"
+
+COMMANDS = ["serve", "migrate", "demo", "token", "watch", "new-epoch"]
+
+
+def orderstream(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {f"ORDERSTREAM_{key.upper()}": value for key, value in settings.items()}
+    return subprocess.run(
+        [sys.executable, "-m", "orderstream.cli", *arguments],
+        env=environment | {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def complaint(*arguments: str, **settings: str) -> str:
+    """What the command says as it refuses: one line, after the name of the program."""
+    ended = orderstream(*arguments, **settings)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1
+    return ended.stderr.removeprefix("orderstream: ").rstrip("\n")
+
+
+def test_help_lists_every_command_and_examples() -> None:
+    """A newcomer finds the first thing to type."""
+    said = orderstream("--help").stdout
+    assert all(f"  {command} " in said for command in COMMANDS)
+    assert "orderstream demo" in said.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_needs_no_settings(command: str) -> None:
+    """Help works where nothing is set up, and quickly."""
+    ended = orderstream(command, "--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "line"),
+    [
+        (
+            ["serve"],
+            {},
+            "database_url is not set: set ORDERSTREAM_DATABASE_URL, or database_url in the settings",
+        ),
+        (["serve"], {"database_url": "postgresql://db"}, "jwt_secret is not set: set ORDERSTREAM_JWT_SECRET"),
+        (["migrate"], {}, "database_url is not set"),
+        (["new-epoch"], {}, "database_url is not set"),
+        (["token", "ann"], {}, "jwt_secret is not set"),
+        (["watch", "ann"], {}, "jwt_secret is not set"),
+        (["demo", "--exchange-only"], {}, "database_url is not set"),
+        (["serve"], {"jwt_secrets": SECRET}, "there is no setting ORDERSTREAM_JWT_SECRETS: did you mean"),
+        (
+            ["--config", "/absent.toml", "serve"],
+            {},
+            "cannot read the settings file /absent.toml: No such file",
+        ),
+        (["migrate"], {"database_url": "postgresql://a:b/c@d/e"}, "database_url cannot be read"),
+    ],
+)
+def test_missing_or_wrong_setting_is_one_line(
+    command: list[str], settings: dict[str, str], line: str
+) -> None:
+    """No traceback, no value."""
+    assert complaint(*command, **settings).startswith(line)
+
+
+@pytest.mark.parametrize("command", ["migrate", "new-epoch"])
+def test_unreachable_database_is_one_line(command: str) -> None:
+    """Where, why, and not the password."""
+    url = "postgresql://me:hunter2@127.0.0.1:1/orders"
+    line = complaint(command, database_url=url, startup_timeout_s="0")
+    assert line.startswith("cannot reach the database 127.0.0.1:1/orders: ")
+    assert "hunter2" not in line
+
+
+def test_token_is_good_for_its_user() -> None:
+    """The printed JWT verifies with the same secret."""
+    printed = orderstream("token", "ann", "--expires-s", "60", jwt_secret=SECRET).stdout.strip()
+    assert jwt.verify(printed, SECRET, 0)["sub"] == "ann"
+
+
+@pytest.mark.parametrize("arguments", [[], ["ann", "--token", "x"]])
+def test_watch_wants_a_user_or_a_jwt(arguments: list[str]) -> None:
+    """Not neither, and not both."""
+    assert "give a USER, or --token JWT" in orderstream("watch", *arguments).stderr
+
+
+def test_migrate_applies_and_says_so(new_database: Callable[..., str]) -> None:
+    """A dry run lists, a run applies, a second finds nothing, the status tells when."""
+    url = new_database(migrated=False)
+    assert (
+        "would apply tables/0001_orders.sql\n" in orderstream("migrate", "--dry-run", database_url=url).stdout
+    )
+    assert "applying tables/0001_orders.sql\n" in orderstream("migrate", database_url=url).stdout
+    assert orderstream("migrate", database_url=url).stdout == "nothing to apply\n"
+    assert "pending" not in orderstream("migrate", "--status", database_url=url).stdout
+
+
+def test_migrate_points_at_tables_that_are_there_already(
+    new_database: Callable[..., str], postgres: object
+) -> None:
+    """A platform that has its own tables learns of the option."""
+    url = new_database(migrated=False)
+    subprocess.run([f"{postgres.bin_path}/psql", url, "-qc", "create table orders (id int)"], check=True)
+    line = complaint_after_progress(orderstream("migrate", database_url=url))
+    assert "leave it out by --without-tables" in line
+    assert "the platform's tables" in complaint("migrate", "--without-tables", database_url=url)
+
+
+def complaint_after_progress(ended: subprocess.CompletedProcess[str]) -> str:
+    assert ended.returncode == 2
+    return ended.stderr
+
+
+def test_new_epoch_prints_another_each_time(database: str) -> None:
+    """Eight hex digits, as a cursor has them."""
+    first, second = (orderstream("new-epoch", database_url=database).stdout.strip() for _ in range(2))
+    assert first != second
+    assert len(first) == len(second) == 8
+
+
+def test_new_epoch_asks_for_migrate_when_there_is_no_schema(new_database: Callable[..., str]) -> None:
+    """One line, as `serve` says it."""
+    url = new_database(migrated=False)
+    assert (
+        complaint("new-epoch", database_url=url) == "the database is not migrated: run `orderstream migrate`"
+    )
+
+
+def test_demo_says_that_its_port_is_taken(tmp_path: object) -> None:
+    """Before anything is started."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        line = complaint("demo", "--port", str(port), "--folder", str(tmp_path))
+    assert line == f"cannot listen on 127.0.0.1:{port} (Address already in use): choose another --port"
