@@ -127,7 +127,7 @@ def _prices(order: Order, instrument: Instrument, last: Decimal) -> Rejection | 
     }
     for word, (price, needed) in wanted.items():
         if (price is not None) != needed:
-            what = "needs" if needed else "has no"
+            what = "needs a" if needed else "has no"
             return Rejection(
                 "bad_price", f"A {order.order_type.replace('_', ' ')} order {what} {word} price."
             )
