@@ -9,6 +9,9 @@ import pytest
 
 from tests.postgres.servers import NAMES, TestServer, binaries, running
 
+# Folder -> when its tests run; those not named come after the core.
+TIERS = {"core": 0, "web": 2, "postgres": 3, "demo": 4, "system": 5}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -23,6 +26,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "postgres" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--postgres") or NAMES
         metafunc.parametrize("postgres", chosen, indirect=True, scope="session")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick and pure first: what is broken there breaks all that stands on it."""
+    items.sort(key=lambda item: TIERS.get(item.path.parent.name, 1))
 
 
 @pytest.fixture(scope="session")
