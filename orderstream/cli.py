@@ -147,9 +147,7 @@ def token(context: click.Context, user: str, expires_s: float) -> None:
 
 @cli.command()
 @click.argument("user", required=False)
-@click.option(
-    "--token", "encoded", metavar="JWT", help="A JWT, instead of one made for USER with jwt_secret."
-)
+@click.option("--token", "encoded", metavar="JWT", help="A JWT, instead of one made for USER with jwt_secret.")
 @click.option("--url", help="Where the service is; by default where `listen` says.")
 @click.pass_context
 def watch(context: click.Context, user: str | None, encoded: str | None, url: str | None) -> None:

@@ -13,7 +13,17 @@ import structlog
 
 from orderstream.collector import Collector
 from orderstream.core.cursor import Cursor
-from orderstream.core.delivery import Action, Delivery, ReadChannel, ReadEvents, ReadSnapshot, Send, Snapshot, State, Wait
+from orderstream.core.delivery import (
+    Action,
+    Delivery,
+    ReadChannel,
+    ReadEvents,
+    ReadSnapshot,
+    Send,
+    Snapshot,
+    State,
+    Wait,
+)
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelLog, ChannelPage
 from orderstream.errors import Unavailable

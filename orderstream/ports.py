@@ -1,8 +1,9 @@
 """What the heart asks of the edges, and they of each other: Protocols, with their MUSTs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Item, Snapshot
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
@@ -24,6 +25,35 @@ class Store(Protocol):
 
     async def events_after(self, user_id: str, seq: int) -> tuple[str, Sequence[Event]]:
         """The epoch in force and the oldest events after `seq`, a bounded page of them."""
+        ...
+
+
+class OrdersPage(NamedTuple):
+    """Orders as JSON, newest first; `next_key` is (created_at, id) of the last one where more follow."""
+
+    cursor: Cursor
+    orders: Sequence[bytes]
+    next_key: tuple[str, str] | None
+
+
+class OrderReader(Protocol):
+    """Reads orders as they are now; MUST show no user another's. Raises Unavailable."""
+
+    async def orders_page(
+        self,
+        user_id: str,
+        *,
+        open_: bool | None,
+        symbol: str | None,
+        before: tuple[str, str] | None,
+        limit: int,
+    ) -> OrdersPage:
+        """The user's orders that come after the key `before`; `open_` None: open and ended ones. Raises
+        InvalidParameter for a key that is none."""
+        ...
+
+    async def order(self, user_id: str, order_id: str) -> tuple[bytes, Sequence[bytes]]:
+        """The order and its executions; raises NotFound, the same for another user's order as for none."""
         ...
 
 

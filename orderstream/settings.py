@@ -72,16 +72,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         list[_ORIGIN],
         Meta(
             description="Web origins, besides our own, whose pages may read the API with cookies",
-            extra={
-                "allowed": "a list of exact origins, such as https://app.example.com, without a path or *"
-            },
+            extra={"allowed": "a list of exact origins, such as https://app.example.com, without a path or *"},
         ),
     ] = []
 
     pool_size: Annotated[int, Meta(ge=1, le=200, description="Database connections for queries")] = 4
-    query_timeout_s: Annotated[
-        float, Meta(ge=0.1, le=300, description="After how long a query is given up")
-    ] = 10.0
+    query_timeout_s: Annotated[float, Meta(ge=0.1, le=300, description="After how long a query is given up")] = 10.0
     idle_session_timeout_s: Annotated[
         float,
         Meta(ge=1, le=300, description="After how long without a sign of life a database session is dead"),
@@ -101,9 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_max_events: Annotated[
         int, Meta(ge=1, le=100_000, description="Recent events that a user's channel keeps in memory")
     ] = 256
-    log_max_bytes: Annotated[
-        int, Meta(ge=1024, le=1 << 30, description="Bytes that these events may take")
-    ] = 262_144
+    log_max_bytes: Annotated[int, Meta(ge=1024, le=1 << 30, description="Bytes that these events may take")] = 262_144
     channel_grace_s: Annotated[
         float, Meta(ge=0, le=86_400, description="How long a channel outlives its last subscriber")
     ] = 120.0
@@ -130,9 +124,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     poll_max_wait_s: Annotated[
         float, Meta(ge=0, le=600, description="How long it is held at most, whatever it says")
     ] = 55.0
-    poll_max_events: Annotated[
-        int, Meta(ge=1, le=10_000, description="Events in one answer to a long-poll")
-    ] = 500
+    poll_max_events: Annotated[int, Meta(ge=1, le=10_000, description="Events in one answer to a long-poll")] = 500
 
     batch_max_events: Annotated[
         int, Meta(ge=1, le=100_000, description="Events that the sequencer numbers in one step")
@@ -179,9 +171,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Raises SettingsError for the first of the keys that is empty."""
         for key in keys:
             if not getattr(self, key):
-                raise SettingsError(
-                    f"{key} is not set: set {PREFIX}{key.upper()}, or {key} in the settings file"
-                )
+                raise SettingsError(f"{key} is not set: set {PREFIX}{key.upper()}, or {key} in the settings file")
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{key}={value!r}' for key, value in self.__rich_repr__())})"

@@ -34,8 +34,6 @@ create table orderstream.events (
     -- Serves replay after a cursor, and the next number to give.
     unique (user_id, seq)
 );
--- Serves retention.
-create index events_sequenced on orderstream.events using brin (sequenced_at);
 
 -- How far the sequencer came: all that is visible in `numbered` has its number. While a window too large for one
 -- step is worked off, `opened` is the snapshot that closes the window and `opened_after` the last outbox id taken of it.

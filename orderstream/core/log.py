@@ -113,9 +113,7 @@ class ChannelLog:
         # A quarter at a time, so that a busy channel does not shift its list for every event. The newest always stays.
         keep_events, keep_bytes = self._max_events * 3 // 4, self._max_bytes * 3 // 4
         gone = 0
-        while gone < len(self._events) - 1 and (
-            len(self._events) - gone > keep_events or self.size_bytes > keep_bytes
-        ):
+        while gone < len(self._events) - 1 and (len(self._events) - gone > keep_events or self.size_bytes > keep_bytes):
             self.size_bytes -= len(self._events[gone].frame)
             gone += 1
         del self._events[:gone]

@@ -115,9 +115,7 @@ def apply(
         return pending
 
 
-def check_current(
-    dsn: str, *, timeout_s: float = 10.0, migrations: Sequence[Migration] | None = None
-) -> None:
+def check_current(dsn: str, *, timeout_s: float = 10.0, migrations: Sequence[Migration] | None = None) -> None:
     """Returns if the database has all that this version needs; SchemaError says what is missing.
 
     The platform's tables count as left out when none of their set was ever applied here.
@@ -181,9 +179,7 @@ def _applied(session: connection) -> list[Applied]:
     if not _has_ledger(session):
         return []
     with session.cursor() as cursor:
-        cursor.execute(
-            "select set_name, number, name, checksum, applied_at from orderstream.migrations order by 1, 2"
-        )
+        cursor.execute("select set_name, number, name, checksum, applied_at from orderstream.migrations order by 1, 2")
         return [
             Applied(set_name, number, name, checksum, applied_at.astimezone(UTC))
             for set_name, number, name, checksum, applied_at in cursor.fetchall()
@@ -209,13 +205,9 @@ def _refuse_strangers(applied: Sequence[Applied], known: Sequence[Migration]) ->
     for row in applied:
         migration = ours.get((row.set_name, row.number))
         if migration is None:
-            raise SchemaError(
-                f"the database is newer than this program: it has {row.file}, which we do not know"
-            )
+            raise SchemaError(f"the database is newer than this program: it has {row.file}, which we do not know")
         if migration.checksum != row.checksum:
-            raise SchemaError(
-                f"{migration.file} was edited after it was applied: undo that and add a new migration"
-            )
+            raise SchemaError(f"{migration.file} was edited after it was applied: undo that and add a new migration")
 
 
 def _require_columns(session: connection) -> None:

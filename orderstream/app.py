@@ -1,0 +1,197 @@
+"""Puts the parts of one process together, runs them, and takes them down: the one place that names concrete parts."""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Awaitable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from orderstream import logs
+from orderstream.errors import DatabaseUnreachable, OperatorError
+from orderstream.hub import Hub, HubLimits
+from orderstream.metrics import PrometheusMeter
+from orderstream.postgres import migrations
+from orderstream.postgres.connections import Pool
+from orderstream.postgres.follower import Follower
+from orderstream.postgres.retention import Retention, RetentionSettings
+from orderstream.postgres.sequencer import Sequencer, SequencerSettings
+from orderstream.postgres.store import PostgresStore, StoreSettings
+from orderstream.settings import Settings, host_port
+from orderstream.web.admin import make_admin_app
+from orderstream.web.app import make_app
+from orderstream.web.identity import Authenticator
+from orderstream.web.seats import WHEEL, PollSettings, StreamSettings
+
+_log = structlog.get_logger()
+
+_SWEEP_S = 10.0
+# A kernel queue for the connections that arrive while the loop is busy; aiohttp's default is 128.
+_BACKLOG = 4096
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def part_of(settings: Settings, kind: type[S]) -> S:
+    """The settings of one part: those of the fields of `settings` that `kind` has too."""
+    shared = set(kind.__struct_fields__) & set(settings.__struct_fields__)
+    return kind(**{name: getattr(settings, name) for name in shared})
+
+
+class Service:
+    """One process of orderstream: `start`, then wait for `failed` or a signal, then `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.meter = PrometheusMeter()
+        self.draining = False
+        # Done only if a part ended that should run for ever.
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._runners: list[web.AppRunner] = []
+        url = settings.database_url
+        self._pool = Pool(url, size=settings.pool_size, timeout_s=settings.query_timeout_s)
+        self._store = PostgresStore(self._pool, part_of(settings, StoreSettings))
+        self.hub = Hub(self._store, self.meter, part_of(settings, HubLimits))
+        self.follower = Follower(
+            url, self.hub, self.meter, probe_s=settings.safety_net_s, timeout_s=settings.query_timeout_s
+        )
+        self.sequencer = Sequencer(url, part_of(settings, SequencerSettings), self.follower.take, self.meter)
+        self._retention = Retention(
+            self._pool, part_of(settings, RetentionSettings), lambda: self.sequencer.leading, self.meter
+        )
+        self._public = self._make_public()
+        self._admin = make_admin_app(self.meter.registry, self.checks)
+
+    async def start(self) -> None:
+        """Listens once the events are followed. Raises OperatorError."""
+        settings = self.settings
+        await asyncio.to_thread(migrations.check_current, settings.database_url, timeout_s=settings.startup_timeout_s)
+        self._run("follower", self.follower.run())
+        self._run("sequencer", self.sequencer.run())
+        self._run("retention", self._retention.run())
+        self._run("wheel", self._public[WHEEL].run())
+        self._run("hub-sweep", self._sweep_hub())
+        try:
+            async with asyncio.timeout(settings.startup_timeout_s):
+                await self.follower.connected.wait()
+        except TimeoutError:
+            raise DatabaseUnreachable("the database did not let events be followed in time") from None
+        await self._listen(self._admin, settings.admin_listen, "admin_listen")
+        await self._listen(self._public, settings.listen, "listen")
+        _log.info("serving", listen=settings.listen, admin_listen=settings.admin_listen)
+
+    async def stop(self) -> None:
+        """Takes no more connections, sends everybody elsewhere, spread, and ends; safe to call after a failed start."""
+        settings = self.settings
+        self.draining = True
+        for runner in self._runners:
+            for site in list(runner.sites):
+                await site.stop()
+        told = 0
+        for subscriber in self.hub.subscribers():
+            after_ms = int(random.uniform(0, settings.drain_spread_s) * 1000)
+            subscriber.outlet.goaway("drain", reconnect=True, after_ms=after_ms)
+            told += 1
+        _log.info("draining", deliveries=told)
+        for runner in self._runners:
+            await runner.cleanup()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.hub.close()
+        await self._pool.close()
+        _log.info("stopped")
+
+    def checks(self) -> Mapping[str, str | None]:
+        """What `/health/ready` asks for."""
+        return {
+            "database": None if self.follower.connected.is_set() else "the follower has no connection",
+            "draining": "this process is being stopped" if self.draining else None,
+        }
+
+    def _make_public(self) -> web.Application:
+        settings, origins = self.settings, frozenset(self.settings.cors_origins)
+        return make_app(
+            hub=self.hub,
+            order_reader=self._store,
+            meter=self.meter,
+            authenticator=Authenticator(
+                jwt_secret=settings.jwt_secret,
+                jwt_cookie=settings.jwt_cookie,
+                jwt_leeway_s=settings.jwt_leeway_s,
+                cors_origins=origins,
+            ),
+            stream_settings=part_of(settings, StreamSettings),
+            poll_settings=part_of(settings, PollSettings),
+            cors_origins=origins,
+        )
+
+    async def _listen(self, app: web.Application, address: str, key: str) -> None:
+        # A handler whose client is gone must learn of it; a stream or a poll would wait on.
+        runner = web.AppRunner(
+            app,
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=self.settings.drain_timeout_s,
+        )
+        self._runners.append(runner)
+        await runner.setup()
+        host, port = host_port(address)
+        try:
+            await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
+        except OSError as error:
+            raise OperatorError(f"cannot listen on {address} ({key}): {error.strerror or error}") from None
+
+    async def _sweep_hub(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self.hub.sweep()
+
+    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        _log.error("part-ended", part=task.get_name(), exc_info=error)
+        if not self.failed.done():
+            self.failed.set_result(None)
+
+
+async def serve(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT, drains, and gives the exit status; a second signal exits at once."""
+    settings.require("database_url", "jwt_secret")
+    logs.configure(log_format=settings.log_format, log_level=settings.log_level)
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop_or_exit, told)
+    service = Service(settings)
+    try:
+        await service.start()
+        await _first(told.wait(), service.failed)
+    finally:
+        await service.stop()
+    return 1 if service.failed.done() and not service.failed.cancelled() else 0
+
+
+async def _first(*awaited: Awaitable[object]) -> None:
+    """Waits for one of them, and lets go of the others."""
+    futures = [asyncio.ensure_future(one) for one in awaited]
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+    for future in futures:
+        future.cancel()
+
+
+def _stop_or_exit(told: asyncio.Event) -> None:
+    if told.is_set():
+        os._exit(130)
+    told.set()

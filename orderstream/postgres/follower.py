@@ -1,0 +1,123 @@
+"""Reads every event, in order of position, and hands it to this process's hub: once, and without a hole or a word.
+
+After a lost connection: LISTEN first, then read, then trust notifications. A listener can be deaf without an error
+(a pooler between, a connection that died silently), so it notifies itself every few seconds, and reads then too.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from orderstream.core.events import SequencedEvent
+from orderstream.errors import DatabaseUnavailable
+from orderstream.ports import Meter, Publisher
+from orderstream.postgres.connections import Session, open_session
+from orderstream.postgres.queries import query
+
+_log = structlog.get_logger()
+
+_PROBE = "probe"
+_RETRY_S = 0.25
+_PAGE_EVENTS = 1000
+
+
+class Follower:
+    """One per process; the sequencer of the same process may hand its batches over directly."""
+
+    def __init__(
+        self, database_url: str, publisher: Publisher, meter: Meter, *, probe_s: float, timeout_s: float
+    ) -> None:
+        self._database_url = database_url
+        self._publisher = publisher
+        self._meter = meter
+        self._probe_s = probe_s
+        self._timeout_s = timeout_s
+        self._position: int | None = None  # None: nothing was ever read
+        self.connected = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follows for ever; every failure is answered by a new connection. May be cancelled."""
+        while True:
+            try:
+                await self._follow()
+            except DatabaseUnavailable as error:
+                if self.connected.is_set() or self._position is None:
+                    _log.warning("follower-disconnected", reason=str(error))
+                self.connected.clear()
+                self._meter.database_error("follower")
+                await asyncio.sleep(_RETRY_S)
+
+    def take(self, batch: Sequence[SequencedEvent]) -> None:
+        """Events straight from this process's sequencer; what does not follow is left to be read."""
+        if batch and batch[0].position == self._next_position:
+            self._publish(batch)
+
+    @property
+    def _next_position(self) -> int | None:
+        return None if self._position is None else self._position + 1
+
+    async def _follow(self) -> None:
+        session = await open_session(self._database_url, name="follower", timeout_s=self._timeout_s)
+        try:
+            await session.fetch("set jit = off; listen orderstream_events")
+            await self._await_epoch(session)
+            while await self._read(session):
+                pass
+            self.connected.set()
+            _log.info("follower-connected", position=self._position)
+            while True:
+                await self._rest(session)
+                while await self._read(session):
+                    pass
+        finally:
+            await session.close()
+
+    async def _await_epoch(self, session: Session) -> None:
+        """Until the epoch is of this cluster and timeline: the leader renews it before it numbers anything."""
+        while True:
+            [(_, in_force)] = await session.fetch(query("epoch_in_force"))
+            if in_force:
+                return
+            await asyncio.sleep(_RETRY_S)
+
+    async def _rest(self, session: Session) -> None:
+        """Until there is something to read, or it is time to look all the same."""
+        while payloads := await session.notified(self._probe_s):
+            if any(not payload.isdigit() or int(payload) > (self._position or 0) for payload in payloads):
+                return
+        await session.fetch("select pg_notify('orderstream_events', %(probe)s)", {"probe": _PROBE})
+        if not await session.notified(self._timeout_s):
+            raise DatabaseUnavailable("notifications do not come through")
+
+    async def _read(self, session: Session) -> bool:
+        """Publishes a page of what is new; says whether there may be more."""
+        asked_after = self._position
+        after = 2**62 if asked_after is None else asked_after
+        rows = await session.fetch(query("follow"), {"after": after, "max_events": _PAGE_EVENTS})
+        epoch, head = rows[0][0], rows[0][1]
+        batch = [SequencedEvent(*row[2:]) for row in rows if row[2] is not None]
+        if asked_after is None:
+            self._position = head
+        elif head < asked_after:
+            # The table was set back (restored, or a fail-over that lost events).
+            _log.error("events-set-back", position=asked_after, head=head)
+            self._position = head
+            self._publisher.forget()
+        else:
+            # The sequencer may have handed over some of them meanwhile.
+            self._publish([event for event in batch if event.position > (self._position or 0)])
+        if len(batch) < _PAGE_EVENTS:
+            self._publisher.renew(epoch)
+        return len(batch) == _PAGE_EVENTS
+
+    def _publish(self, batch: Sequence[SequencedEvent]) -> None:
+        if not batch:
+            return
+        if batch[0].position != self._next_position:
+            # Retention overtook us: what was missed is read from the table, or reset, by each delivery.
+            _log.error("events-missed", expected=self._next_position, found=batch[0].position)
+            self._publisher.forget()
+        self._position = batch[-1].position
+        self._publisher.publish(batch)
+        self._meter.followed(batch)

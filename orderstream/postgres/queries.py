@@ -1,0 +1,10 @@
+"""The named queries: each a file in queries/, with its intent on top."""
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def query(name: str) -> str:
+    """The SQL text of `queries/<name>.sql`."""
+    return files("orderstream.postgres").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")

@@ -1,0 +1,155 @@
+"""The one who numbers: elected by an advisory lock, it writes on the session that holds the lock, so that a leader who
+is gone cannot write. It sleeps on a doorbell and polls only while an order transaction that did not ring is open.
+
+    LEADER   | pg_try_advisory_lock: one session in the cluster holds it, and only that one takes steps
+    DOORBELL | held exclusively by the sleeper, shared by order transactions that found nobody asleep
+
+Lying down: take DOORBELL exclusively (no order transaction that did not ring is open), take one more step (what those
+committed is visible now), then wait for a notification. So no commit is slept through, and a busy system
+never executes NOTIFY in an order's transaction. The wait is bounded all the same, and what that finds is counted.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from orderstream.core.events import SequencedEvent
+from orderstream.errors import DatabaseUnavailable
+from orderstream.ports import Meter
+from orderstream.postgres.connections import Session, open_session
+from orderstream.postgres.queries import query
+
+_log = structlog.get_logger()
+
+# Two-key advisory locks; the first key is "oser" in ASCII. The doorbell's pair stands in orderstream.ring() too.
+LEADER = "1869768306, 0"
+DOORBELL = "1869768306, 1"
+
+# How long after a commit its notification may take to count as having rung.
+_RING_GRACE_S = 0.1
+_RETRY_S = 0.25
+
+
+class SequencerSettings(msgspec.Struct, frozen=True):
+    """From the settings of the same names."""
+
+    batch_max_events: int = 1000
+    safety_net_s: float = 5.0
+    doorbell_poll_min_s: float = 0.001
+    doorbell_poll_max_s: float = 0.02
+    election_s: float = 1.5
+    idle_session_timeout_s: float = 10.0
+    query_timeout_s: float = 10.0
+
+
+class Sequencer:
+    """Runs in every process, leads in one. `handover` gets each batch right after its commit."""
+
+    def __init__(
+        self,
+        database_url: str,
+        settings: SequencerSettings,
+        handover: Callable[[Sequence[SequencedEvent]], None],
+        meter: Meter,
+    ) -> None:
+        self._database_url = database_url
+        self._settings = settings
+        self._handover = handover
+        self._meter = meter
+        self.leading = False
+
+    async def run(self) -> None:
+        """Stands for election for ever; a lost session is answered by a new one. Cancelling steps down."""
+        while True:
+            try:
+                await self._stand()
+            except DatabaseUnavailable as error:
+                self._meter.database_error("sequencer")
+                if self.leading:
+                    _log.warning("leadership-lost", reason=str(error))
+                self._step_down()
+                await asyncio.sleep(_RETRY_S)
+
+    def _step_down(self) -> None:
+        if self.leading:
+            self.leading = False
+            self._meter.stepped_down()
+
+    async def _stand(self) -> None:
+        session = await open_session(self._database_url, name="sequencer", timeout_s=self._settings.query_timeout_s)
+        try:
+            await session.fetch("listen orderstream_leader")
+            while not await self._try_lock(session, LEADER):
+                await session.notified(self._settings.election_s * random.uniform(0.8, 1.2))
+            await self._lead(session)
+        finally:
+            await self._resign(session)
+
+    async def _resign(self, session: Session) -> None:
+        """Frees the locks at once, and tells the candidates, where the session still lives."""
+        try:
+            if self.leading:
+                async with asyncio.timeout(1.0):
+                    await session.fetch("select pg_advisory_unlock_all(); notify orderstream_leader")
+        except (DatabaseUnavailable, TimeoutError):
+            pass
+        finally:
+            self._step_down()
+            await session.close()
+
+    async def _lead(self, session: Session) -> None:
+        idle_ms = int(self._settings.idle_session_timeout_s * 1000)
+        # A leader that was stopped loses its session, and with it the lock and the pen, so another can take over.
+        await session.fetch(
+            f"unlisten *; listen orderstream_doorbell; set idle_session_timeout = {idle_ms};"
+            "set jit = off; set enable_seqscan = off; set plan_cache_mode = force_generic_plan"
+        )
+        if renewed := await session.fetch(query("renew_epoch")):
+            _log.warning("epoch-renewed", epoch=renewed[0][0])
+        await session.fetch(f"prepare step (bigint) as {query('step')}")
+        [(rings,)] = await session.fetch("select orderstream.doorbell_enabled()")
+        self.leading = True
+        self._meter.took_over()
+        _log.info("leadership-taken", doorbell=rings)
+        while True:
+            if not await self._step(session):
+                if rings:
+                    await self._sleep(session)
+                else:
+                    await asyncio.sleep(self._settings.doorbell_poll_max_s)
+
+    async def _step(self, session: Session, first: str = "") -> int:
+        """Numbers what is new, and hands it over; says how many. `first` runs before it in the same round trip."""
+        rows = await session.fetch(f"{first}execute step ({self._settings.batch_max_events})")
+        if rows:
+            batch = [SequencedEvent(*row[:7]) for row in rows]
+            self._meter.sequenced(len(batch))
+            self._handover(batch)
+        return len(rows)
+
+    async def _sleep(self, session: Session) -> None:
+        """Returns when there may be work."""
+        pause_s = self._settings.doorbell_poll_min_s
+        while not await self._try_lock(session, DOORBELL):
+            # Somebody's transaction is open that will not ring: its commit is found by looking.
+            await asyncio.sleep(pause_s)
+            if await self._step(session):
+                return
+            pause_s = min(2 * pause_s, self._settings.doorbell_poll_max_s)
+        self._meter.slept()
+        found = await self._step(session)
+        while not found:
+            if await session.notified(self._settings.safety_net_s):
+                break
+            found = await self._step(session)
+            if found and not await session.notified(_RING_GRACE_S):
+                self._meter.caught_by_safety_net()
+                _log.error("doorbell-missed", events=found)
+        await self._step(session, first=f"select pg_advisory_unlock({DOORBELL});")
+
+    async def _try_lock(self, session: Session, lock: str) -> bool:
+        [(granted,)] = await session.fetch(f"select pg_try_advisory_lock({lock})")
+        return bool(granted)

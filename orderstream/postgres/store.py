@@ -1,0 +1,109 @@
+"""The Store on Postgres: channels, replays, snapshots and lists, each one query however many users."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from orderstream.core.cursor import Cursor
+from orderstream.core.delivery import Snapshot
+from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.log import ChannelPage
+from orderstream.errors import InvalidParameter, NotFound
+from orderstream.ports import OrdersPage
+from orderstream.postgres.connections import NotAValue, Pool, Row
+from orderstream.postgres.queries import query
+
+
+class StoreSettings(msgspec.Struct, frozen=True):
+    """From the settings of the same names."""
+
+    log_max_events: int = 256
+    replay_page_events: int = 500
+    snapshot_max_orders: int = 5000
+    snapshot_closed_s: float = 86_400.0
+
+
+class PostgresStore:
+    """Reads through a pool; raises DatabaseUnavailable."""
+
+    def __init__(self, pool: Pool, settings: StoreSettings) -> None:
+        self._pool = pool
+        self._settings = settings
+
+    async def channel_pages(self, wanted: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], ChannelPage]:
+        user_ids, afters = [user_id for user_id, _ in wanted], [after for _, after in wanted]
+        rows = await self._pool.fetch(
+            query("channel_pages"),
+            {"user_ids": user_ids, "afters": afters, "max_events": self._settings.log_max_events},
+        )
+        pages: dict[tuple[str, int], ChannelPage] = {}
+        events: dict[tuple[str, int], list[Event]] = {key: [] for key in wanted}
+        for user_id, after, epoch, head, oldest, *event in rows:
+            key = (user_id, after)
+            pages[key] = ChannelPage(epoch, head, oldest, events[key])
+            events[key].extend(_events(user_id, epoch, event))
+        return pages
+
+    async def events_after(self, user_id: str, seq: int) -> tuple[str, Sequence[Event]]:
+        rows = await self._pool.fetch(
+            query("events_after"),
+            {"user_id": user_id, "after": seq, "max_events": self._settings.replay_page_events},
+        )
+        epoch = rows[0][0]
+        return epoch, [event for row in rows for event in _events(user_id, epoch, row[1:])]
+
+    async def snapshots(self, user_ids: Sequence[str]) -> Mapping[str, Snapshot]:
+        limits = {
+            "max_orders": self._settings.snapshot_max_orders,
+            "closed_s": self._settings.snapshot_closed_s,
+        }
+        rows = await self._pool.fetch(query("snapshots"), {"user_ids": list(user_ids), **limits})
+        cursors: dict[str, Cursor] = {}
+        orders: dict[str, list[bytes]] = {user_id: [] for user_id in user_ids}
+        for user_id, epoch, head, body in rows:
+            cursors[user_id] = Cursor(epoch, head)
+            if body is not None:
+                orders[user_id].append(body.encode())
+        return {user_id: Snapshot(cursors[user_id], orders[user_id]) for user_id in user_ids}
+
+    async def orders_page(
+        self,
+        user_id: str,
+        *,
+        open_: bool | None,
+        symbol: str | None,
+        before: tuple[str, str] | None,
+        limit: int,
+    ) -> OrdersPage:
+        before_at, before_id = before or (None, None)
+        key = {
+            "user_id": user_id,
+            "open": open_,
+            "symbol": symbol,
+            "before_at": before_at,
+            "before_id": before_id,
+        }
+        try:
+            rows = await self._pool.fetch(query("orders_page"), {**key, "max_orders": limit + 1})
+        except NotAValue:
+            raise InvalidParameter("page must be the `next` of an earlier answer") from None
+        found = [row for row in rows if row[2] is not None]
+        next_key = (found[limit - 1][3], found[limit - 1][4]) if len(found) > limit else None
+        return OrdersPage(Cursor(rows[0][0], rows[0][1]), [row[2].encode() for row in found[:limit]], next_key)
+
+    async def order(self, user_id: str, order_id: str) -> tuple[bytes, Sequence[bytes]]:
+        try:
+            rows = await self._pool.fetch(query("order"), {"user_id": user_id, "order_id": order_id})
+        except NotAValue:
+            rows = []
+        if not rows:
+            raise NotFound("there is no such order")
+        return rows[0][0].encode(), [row[1].encode() for row in rows if row[1] is not None]
+
+
+def _events(user_id: str, epoch: str, row: Row | Sequence[object]) -> list[Event]:
+    """The event of a left-joined row, if it has one."""
+    position, seq, name, body, written_at = row
+    if position is None:
+        return []
+    return [Event(SequencedEvent(position, user_id, epoch, seq, name, body, written_at))]  # type: ignore[arg-type]

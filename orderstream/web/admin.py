@@ -1,0 +1,37 @@
+"""The admin port: metrics, and health for probes. Not for clients."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from orderstream.web.problems import problems
+
+# name -> None where all is well, else one line of reason.
+Checks = Callable[[], Mapping[str, str | None]]
+
+
+def make_admin_app(registry: CollectorRegistry, checks: Checks) -> web.Application:
+    """`checks` is asked at every `/health/ready`; it must not block."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def live(_: web.Request) -> web.Response:
+        return web.json_response({"status": "live"})
+
+    async def ready(_: web.Request) -> web.Response:
+        results = checks()
+        good = all(reason is None for reason in results.values())
+        body = {
+            "status": "ready" if good else "not-ready",
+            "checks": {name: reason or "ok" for name, reason in results.items()},
+        }
+        return web.Response(
+            status=200 if good else 503, body=msgspec.json.encode(body), content_type="application/json"
+        )
+
+    app = web.Application(middlewares=[problems])
+    app.add_routes([web.get("/metrics", metrics), web.get("/health/live", live), web.get("/health/ready", ready)])
+    return app
