@@ -70,9 +70,7 @@ def test_help_of_a_command_needs_no_settings(command: str) -> None:
         (["migrate"], {"database_url": "postgresql://a:b/c@d/e"}, "database_url cannot be read"),
     ],
 )
-def test_missing_or_wrong_setting_is_one_line(
-    command: list[str], settings: dict[str, str], line: str
-) -> None:
+def test_missing_or_wrong_setting_is_one_line(command: list[str], settings: dict[str, str], line: str) -> None:
     """No traceback, no value."""
     assert complaint(*command, **settings).startswith(line)
 
@@ -101,17 +99,13 @@ def test_watch_wants_a_user_or_a_jwt(arguments: list[str]) -> None:
 def test_migrate_applies_and_says_so(new_database: Callable[..., str]) -> None:
     """A dry run lists, a run applies, a second finds nothing, the status tells when."""
     url = new_database(migrated=False)
-    assert (
-        "would apply tables/0001_orders.sql\n" in orderstream("migrate", "--dry-run", database_url=url).stdout
-    )
+    assert "would apply tables/0001_orders.sql\n" in orderstream("migrate", "--dry-run", database_url=url).stdout
     assert "applying tables/0001_orders.sql\n" in orderstream("migrate", database_url=url).stdout
     assert orderstream("migrate", database_url=url).stdout == "nothing to apply\n"
     assert "pending" not in orderstream("migrate", "--status", database_url=url).stdout
 
 
-def test_migrate_points_at_tables_that_are_there_already(
-    new_database: Callable[..., str], postgres: object
-) -> None:
+def test_migrate_points_at_tables_that_are_there_already(new_database: Callable[..., str], postgres: object) -> None:
     """A platform that has its own tables learns of the option."""
     url = new_database(migrated=False)
     subprocess.run([f"{postgres.bin_path}/psql", url, "-qc", "create table orders (id int)"], check=True)
@@ -135,9 +129,7 @@ def test_new_epoch_prints_another_each_time(database: str) -> None:
 def test_new_epoch_asks_for_migrate_when_there_is_no_schema(new_database: Callable[..., str]) -> None:
     """One line, as `serve` says it."""
     url = new_database(migrated=False)
-    assert (
-        complaint("new-epoch", database_url=url) == "the database is not migrated: run `orderstream migrate`"
-    )
+    assert complaint("new-epoch", database_url=url) == "the database is not migrated: run `orderstream migrate`"
 
 
 def test_demo_says_that_its_port_is_taken(tmp_path: object) -> None:

@@ -98,9 +98,7 @@ def test_wrong_value_in_a_variable_is_named(key: str, value: str, allowed: str) 
 def test_wrong_type_in_the_file_is_named(config: Path, line: str) -> None:
     """A file has types, so text is not read as a number there."""
     config.write_text(line)
-    with pytest.raises(
-        SettingsError, match=f"^pool_size from {config} must be a whole number from 1 to 200$"
-    ):
+    with pytest.raises(SettingsError, match=f"^pool_size from {config} must be a whole number from 1 to 200$"):
         load({}, config)
 
 
@@ -113,17 +111,13 @@ def test_whole_number_in_the_file_is_a_number_of_seconds(config: Path) -> None:
 def test_unknown_key_in_the_file_is_named(config: Path) -> None:
     """With the key that was probably meant."""
     config.write_text("heartbeats_s = 5")
-    with pytest.raises(
-        SettingsError, match=f"no setting heartbeats_s in {config}: did you mean heartbeat_s?"
-    ):
+    with pytest.raises(SettingsError, match=f"no setting heartbeats_s in {config}: did you mean heartbeat_s?"):
         load({}, config)
 
 
 def test_unknown_variable_is_named() -> None:
     """A misspelt variable would otherwise silently leave the default."""
-    with pytest.raises(
-        SettingsError, match=r"no setting ORDERSTREAM_POOLSIZE: did you mean ORDERSTREAM_POOL_SIZE\?"
-    ):
+    with pytest.raises(SettingsError, match=r"no setting ORDERSTREAM_POOLSIZE: did you mean ORDERSTREAM_POOL_SIZE\?"):
         load({"ORDERSTREAM_POOLSIZE": "4"})
 
 
@@ -162,9 +156,7 @@ def test_secrets_are_not_in_the_repr() -> None:
     assert settings.jwt_secret == SECRET
 
 
-@pytest.mark.parametrize(
-    "line", [f'jwt_cookie = "{SECRET} "', f'heartbeat_s = "{SECRET}"', f'x = "{SECRET}"\n=']
-)
+@pytest.mark.parametrize("line", [f'jwt_cookie = "{SECRET} "', f'heartbeat_s = "{SECRET}"', f'x = "{SECRET}"\n='])
 def test_a_wrong_value_is_not_quoted_back(config: Path, line: str) -> None:
     """A secret may have been put under the wrong key."""
     config.write_text(line)
@@ -175,9 +167,7 @@ def test_a_wrong_value_is_not_quoted_back(config: Path, line: str) -> None:
 
 def test_required_settings_are_named_when_empty() -> None:
     """Both ways to set it are in the line."""
-    with pytest.raises(
-        SettingsError, match="jwt_secret is not set: set ORDERSTREAM_JWT_SECRET, or jwt_secret in"
-    ):
+    with pytest.raises(SettingsError, match="jwt_secret is not set: set ORDERSTREAM_JWT_SECRET, or jwt_secret in"):
         Settings(database_url="postgresql://db").require("database_url", "jwt_secret")
 
 

@@ -98,9 +98,7 @@ class EmbeddedPostgres:
             **self._settings,
         }
         arguments = shlex.join(word for key, value in options.items() for word in ("-c", f"{key}={value}"))
-        self._run(
-            "pg_ctl", "start", "-w", "-t", str(_START_TIMEOUT_S), "-l", str(self.log_path), "-o", arguments
-        )
+        self._run("pg_ctl", "start", "-w", "-t", str(_START_TIMEOUT_S), "-l", str(self.log_path), "-o", arguments)
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stops the server if it runs, an orphan of an earlier run too; `immediate` crashes it."""
@@ -122,9 +120,7 @@ class EmbeddedPostgres:
     def _make(self) -> None:
         # A cluster half made, by a run that was killed, is no use to anybody.
         shutil.rmtree(self._cluster, ignore_errors=True)
-        self._run(
-            "initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"
-        )
+        self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
 
     def _make_socket_folder(self) -> Path:
         # Not in `home`: the path of a unix socket may be 107 bytes long at most.
@@ -168,9 +164,7 @@ def _unprivileged_user() -> pwd.struct_passwd | None:
     for name in _UNPRIVILEGED_USERS:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
-    raise EmbeddedError(
-        "Postgres does not run as root, and there is no user `postgres` or `nobody` to run it as"
-    )
+    raise EmbeddedError("Postgres does not run as root, and there is no user `postgres` or `nobody` to run it as")
 
 
 def _give(path: Path, user: pwd.struct_passwd | None) -> None:
@@ -181,8 +175,7 @@ def _give(path: Path, user: pwd.struct_passwd | None) -> None:
 def _can_reach(path: Path, user: pwd.struct_passwd) -> bool:
     """Whether others than the owner may pass through every folder above `path`."""
     return all(
-        folder.stat().st_mode & 0o001 or folder.stat().st_uid == user.pw_uid
-        for folder in path.resolve().parents
+        folder.stat().st_mode & 0o001 or folder.stat().st_uid == user.pw_uid for folder in path.resolve().parents
     )
 
 

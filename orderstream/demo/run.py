@@ -64,9 +64,7 @@ async def run(settings: Settings, *, folder: Path, port: int | None, rate: str, 
             return await _run_parts(settings, folder, rate, psql, stopping, say)
 
 
-async def _run_parts(
-    settings: Settings, folder: Path, rate: str, psql: str, stopping: asyncio.Event, say: Say
-) -> int:
+async def _run_parts(settings: Settings, folder: Path, rate: str, psql: str, stopping: asyncio.Event, say: Say) -> int:
     kill_after_s = settings.drain_timeout_s + _KILL_AFTER_S
     environment = _environment() | {
         f"{PREFIX}{key.upper()}": getattr(settings, key)
@@ -101,9 +99,7 @@ async def _run_parts(
 
 async def _first_to_end(parts: dict[str, Process], stopped: asyncio.Future[Any]) -> str | None:
     """The name of the part that ended by itself; None when the demo was told to stop."""
-    waits: dict[asyncio.Future[Any], str] = {
-        asyncio.ensure_future(part.wait()): name for name, part in parts.items()
-    }
+    waits: dict[asyncio.Future[Any], str] = {asyncio.ensure_future(part.wait()): name for name, part in parts.items()}
     done, _ = await asyncio.wait([*waits, stopped], return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
@@ -171,10 +167,7 @@ async def _database(settings: Settings, folder: Path, say: Say) -> AsyncIterator
     postgres = EmbeddedPostgres(folder / "postgres")
     # Nobody else runs this folder's demo, so what runs on its cluster was left by one that was killed.
     await asyncio.to_thread(postgres.stop)
-    say(
-        f"starting the embedded Postgres in {postgres.home}"
-        + ("" if postgres.is_made else " (making it first)")
-    )
+    say(f"starting the embedded Postgres in {postgres.home}" + ("" if postgres.is_made else " (making it first)"))
     try:
         await asyncio.to_thread(postgres.start)
         psql = shlex.join([typed(postgres.bin_path / "psql"), postgres.dsn()])
@@ -211,9 +204,7 @@ def _only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DemoError(
-                f"another demo runs in {folder.absolute()}: stop it, or choose another --folder"
-            ) from None
+            raise DemoError(f"another demo runs in {folder.absolute()}: stop it, or choose another --folder") from None
         yield
 
 
@@ -225,9 +216,7 @@ def _refuse_taken_ports(settings: Settings) -> None:
             try:
                 listener.bind((host, port))
             except OSError as error:
-                raise DemoError(
-                    f"cannot listen on {address} ({error.strerror}): choose another --port"
-                ) from None
+                raise DemoError(f"cannot listen on {address} ({error.strerror}): choose another --port") from None
 
 
 def _exchange_command(rate: str) -> list[str]:

@@ -65,9 +65,7 @@ def test_packaged_migrations_apply_to_an_empty_database(empty: str) -> None:
     migrations.check_current(empty)
 
 
-def test_apply_runs_in_order_and_reports_each_file(
-    empty: str, folder: Callable[..., list[Migration]]
-) -> None:
+def test_apply_runs_in_order_and_reports_each_file(empty: str, folder: Callable[..., list[Migration]]) -> None:
     """Sets in their order, numbers within, each told before it runs."""
     told: list[str] = []
     mine = folder(orderstream_0001_b="select 1 from public.one", tables_0001_a=ONE, orderstream_0002_c=TWO)
@@ -95,16 +93,12 @@ def test_status_tells_when_each_was_applied(empty: str, folder: Callable[..., li
     assert second.applied_at is None
 
 
-def test_failed_migration_leaves_nothing_of_itself(
-    empty: str, folder: Callable[..., list[Migration]]
-) -> None:
+def test_failed_migration_leaves_nothing_of_itself(empty: str, folder: Callable[..., list[Migration]]) -> None:
     """The error names the file; what came before it stays, and a mended file applies."""
     mine = folder(orderstream_0001_a=ONE, orderstream_0002_b="create table public.two (x int); select 1/0;")
     with pytest.raises(SchemaError, match=r"^orderstream/0002_b\.sql failed: division by zero$"):
         migrations.apply(empty, migrations=mine)
-    assert names(migrations.apply(empty, migrations=folder(orderstream_0002_b=TWO))) == [
-        "orderstream/0002_b.sql"
-    ]
+    assert names(migrations.apply(empty, migrations=folder(orderstream_0002_b=TWO))) == ["orderstream/0002_b.sql"]
 
 
 def test_edited_migration_is_refused(empty: str, folder: Callable[..., list[Migration]]) -> None:
@@ -182,9 +176,7 @@ def test_ten_programs_at_once_apply_everything_once(empty: str) -> None:
     """One applies, the others wait and find nothing to do; none fails."""
     program = "import sys; from orderstream.postgres import migrations as m; print(len(m.apply(sys.argv[1])))"
     running = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, empty], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+        subprocess.Popen([sys.executable, "-c", program, empty], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for _ in range(10)
     ]
     said = sorted(int(child.communicate(timeout=60)[0]) for child in running)
@@ -206,9 +198,7 @@ def test_a_migration_does_not_queue_behind_a_long_lock(
 def test_other_encodings_are_refused(empty: str) -> None:
     """JSON bodies need all of Unicode."""
     dbname = "latin"
-    query_outside(
-        empty, f"create database {dbname} template template0 encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'"
-    )
+    query_outside(empty, f"create database {dbname} template template0 encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'")
     try:
         with pytest.raises(SchemaError, match="encoding is LATIN1: it must be UTF8"):
             migrations.plan(re.sub(r"/test_\d+", f"/{dbname}", empty))
@@ -233,9 +223,7 @@ def test_old_servers_are_refused(empty: str, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("password", ["hunter2", "p%40ss%2Fhunter2"])
 def test_unreachable_database_is_one_line_without_the_password(password: str) -> None:
     """Where it was looked for and why it failed, never what was to be kept secret."""
-    with pytest.raises(
-        DatabaseUnreachable, match=r"cannot reach the database 127\.0\.0\.1:1/db: .*refused"
-    ) as caught:
+    with pytest.raises(DatabaseUnreachable, match=r"cannot reach the database 127\.0\.0\.1:1/db: .*refused") as caught:
         migrations.plan(f"postgresql://me:{password}@127.0.0.1:1/db", timeout_s=0)
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
