@@ -196,11 +196,15 @@ def _reachable_home(folder: Path, user: pwd.struct_passwd | None) -> Path:
 def _reachable_binaries(bin_path: Path, home: Path, user: pwd.struct_passwd | None) -> Path:
     if user is None or _can_reach(bin_path / "postgres", user):
         return bin_path
-    copy = home / "program"
-    source = bin_path.parent
-    stamp = f"{source} {source.stat().st_mtime_ns}"
-    if not (copy / "stamp").exists() or (copy / "stamp").read_text() != stamp:
+    installed, package = bin_path.parent, bin_path.parents[1]
+    # The wheel's programs find their libraries beside the package, by a path relative to themselves.
+    libraries = package.with_name(f"{package.name}.libs")
+    copy, stamp = home / "program", home / "program" / "stamp"
+    wanted = f"{installed} {installed.stat().st_mtime_ns}"
+    if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(source, copy, symlinks=True)
-        (copy / "stamp").write_text(stamp)
-    return copy / bin_path.name
+        shutil.copytree(installed, copy / package.name / installed.name, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+        stamp.write_text(wanted)
+    return copy / package.name / installed.name / bin_path.name
