@@ -51,13 +51,9 @@ class Book:
             return None
         self.orders = {order.id: order for order in orders}
         self.cursor = cursor
-        return SnapshotTaken(
-            id=str(cursor), transport=transport, orders=tuple(self.orders.values()), reset=reset
-        )
+        return SnapshotTaken(id=str(cursor), transport=transport, orders=tuple(self.orders.values()), reset=reset)
 
-    def apply(
-        self, name: str, id: str | None, payload: str | msgspec.Raw, transport: Transport
-    ) -> Event | None:
+    def apply(self, name: str, id: str | None, payload: str | msgspec.Raw, transport: Transport) -> Event | None:
         """What is to be told of a numbered event. Raises Hole, wire.Malformed; the book is then as it was."""
         cursor = wire.cursor(id)
         if self.cursor is None:
@@ -101,15 +97,11 @@ class Book:
             written_at=change.written_at,
         )
 
-    def _execution(
-        self, id: str, report: wire.ExecutionReport, transport: Transport
-    ) -> ExecutionReported | None:
+    def _execution(self, id: str, report: wire.ExecutionReport, transport: Transport) -> ExecutionReported | None:
         execution = wire.execution(report.execution)
         if execution.id in self._executions:
             return None
         self._executions[execution.id] = None
         if len(self._executions) > EXECUTIONS_REMEMBERED:
             self._executions.popitem(last=False)
-        return ExecutionReported(
-            id=id, transport=transport, execution=execution, written_at=report.written_at
-        )
+        return ExecutionReported(id=id, transport=transport, execution=execution, written_at=report.written_at)

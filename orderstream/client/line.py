@@ -136,9 +136,7 @@ class Line:
         connection = Connection(machine.state, machine.transport, since_at)
         if connection != self.connection:
             self.connection = connection
-            yield ConnectionChanged(
-                transport=connection.transport, connection=connection, cause=machine.cause
-            )
+            yield ConnectionChanged(transport=connection.transport, connection=connection, cause=machine.cause)
 
     def _carry_out(self, action: Action) -> None:
         match action:
@@ -210,9 +208,7 @@ class Line:
 
     async def _link(self, key: Key) -> transports.Link:
         jwt = self._jwts[key] = await self._credential.jwt()
-        return transports.Link(
-            self._session, self._url, jwt, self._around.limits, renewable=self._credential.renewable
-        )
+        return transports.Link(self._session, self._url, jwt, self._around.limits, renewable=self._credential.renewable)
 
     async def _keep_jwt_fresh(self) -> None:
         """Fetches the next JWT before this one ends, so that the stream comes back with it at once."""

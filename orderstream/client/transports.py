@@ -32,9 +32,7 @@ _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 class Link:
     """Where to and as whom: what one request needs besides its cursor."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, url: str, jwt: str, limits: Limits, *, renewable: bool
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, jwt: str, limits: Limits, *, renewable: bool) -> None:
         self.session = session
         self.url = url.rstrip("/")
         self.headers = {"Authorization": f"Bearer {jwt}"}
@@ -72,9 +70,7 @@ async def _stream(link: Link, cursor: str | None, put: Put) -> Happening:
         return StreamLost(Cause.ENDED)
 
 
-async def _frames(
-    content: aiohttp.StreamReader, silence: asyncio.Timeout, silence_s: float, put: Put
-) -> None:
+async def _frames(content: aiohttp.StreamReader, silence: asyncio.Timeout, silence_s: float, put: Put) -> None:
     parser, retry_s = Parser(), None
     while chunk := await content.readany():
         silence.reschedule(None)

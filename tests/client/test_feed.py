@@ -117,9 +117,7 @@ async def test_a_feed_read_again_goes_on_from_where_it_was(script: Script, new_f
     assert ids(await until(feed, is_order("a"))) == ["a"]
 
 
-async def test_long_poll_carries_on_from_the_same_cursor_when_streams_fail(
-    script: Script, new_feed: Any
-) -> None:
+async def test_long_poll_carries_on_from_the_same_cursor_when_streams_fail(script: Script, new_feed: Any) -> None:
     """Three failures, then the other transport; one cursor over both."""
     fails = [s.status(502)] * 2
     script.streams = [s.stream(s.snapshot(4), s.live(4), hold=False), *fails]
@@ -135,9 +133,7 @@ def answer(seq: int, id: str) -> dict[str, Any]:
     return {"cursor": at(seq), "events": [{"id": at(seq), "event": "order", "data": change}], "more": False}
 
 
-async def test_long_poll_is_taken_at_once_when_a_proxy_keeps_the_stream(
-    script: Script, new_feed: Any
-) -> None:
+async def test_long_poll_is_taken_at_once_when_a_proxy_keeps_the_stream(script: Script, new_feed: Any) -> None:
     """No first byte in time: no use in trying the same three times."""
     script.polls = [s.body({"cursor": at(4), "orders": [s.row("a")], "executions": []})]
     feed = new_feed(limits=Limits(first_byte_s=0.05))
@@ -222,9 +218,7 @@ async def test_an_unknown_event_moves_the_cursor_and_is_not_told(script: Script,
     assert len(script.stream_requests) == 1
 
 
-async def test_a_drain_is_waited_out_to_the_millisecond(
-    script: Script, new_feed: Any, sleeps: Sleeps
-) -> None:
+async def test_a_drain_is_waited_out_to_the_millisecond(script: Script, new_feed: Any, sleeps: Sleeps) -> None:
     """The server spread the clients itself."""
     script.streams = [
         s.stream(s.snapshot(4), s.live(4), s.goaway("drain", after_ms=1234), hold=False),
@@ -234,9 +228,7 @@ async def test_a_drain_is_waited_out_to_the_millisecond(
     assert sleeps.asked_s == [1.234]
 
 
-async def test_retry_is_the_least_wait_when_a_stream_breaks(
-    script: Script, new_feed: Any, sleeps: Sleeps
-) -> None:
+async def test_retry_is_the_least_wait_when_a_stream_breaks(script: Script, new_feed: Any, sleeps: Sleeps) -> None:
     """On top of it comes half of a second, which is what random() gives here."""
     script.streams = [
         s.stream("retry: 3000\n", s.snapshot(4), s.live(4), hold=False),
@@ -246,9 +238,7 @@ async def test_retry_is_the_least_wait_when_a_stream_breaks(
     assert sleeps.asked_s == [3.5]
 
 
-@pytest.mark.parametrize(
-    ("reason", "error"), [("session-revoked", SignedOut), ("too-many-connections", FeedEnded)]
-)
+@pytest.mark.parametrize(("reason", "error"), [("session-revoked", SignedOut), ("too-many-connections", FeedEnded)])
 async def test_a_goaway_for_good_ends_the_feed_with_its_reason(
     script: Script, new_feed: Any, reason: str, error: type[FeedEnded]
 ) -> None:
@@ -263,9 +253,7 @@ async def test_a_goaway_for_good_ends_the_feed_with_its_reason(
 
 
 @pytest.mark.parametrize("code", [401, 403, 204])
-async def test_a_refused_jwt_ends_the_feed_when_there_is_no_other(
-    script: Script, new_feed: Any, code: int
-) -> None:
+async def test_a_refused_jwt_ends_the_feed_when_there_is_no_other(script: Script, new_feed: Any, code: int) -> None:
     """A fixed token cannot get better."""
     script.streams = [s.status(code)]
     with pytest.raises(SignedOut):
@@ -308,9 +296,7 @@ def jwt(expires_at: float) -> str:
     return f"e30.{claims.rstrip('=')}.x"
 
 
-async def test_a_new_jwt_is_fetched_before_the_old_one_ends(
-    script: Script, new_feed: Any, sleeps: Sleeps
-) -> None:
+async def test_a_new_jwt_is_fetched_before_the_old_one_ends(script: Script, new_feed: Any, sleeps: Sleeps) -> None:
     """At a minute before the end, without being asked."""
     fetched: list[str] = []
 

@@ -1,5 +1,7 @@
 """The parser, clause by clause (WHATWG HTML 9.2.5 and 9.2.6)."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,7 +63,7 @@ PIECES = [b"\r", b"\n", b"\r\n", b":", b" ", b"data", b"event", b"id", b"x", b"\
 def test_slicing_never_changes_what_is_parsed(stream: bytes, cuts: list[int]) -> None:
     """The network decides where the slices are, the stream alone what is in it."""
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    slices = [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+    slices = [stream[a:b] for a, b in pairwise(places)]
     assert parse(*slices) == parse(stream)
 
 
