@@ -20,6 +20,7 @@ from pathlib import Path
 from orderstream.errors import OperatorError
 
 _UNPRIVILEGED_USERS = ("postgres", "nobody")
+_SOCKET_PREFIX = "orderstream-socket-"
 _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 30
 
@@ -117,6 +118,14 @@ class EmbeddedPostgres:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
             self._socket_folder = None
 
+    def reclaim(self) -> None:
+        """Stops what a run that was killed left running, and removes its socket's folder."""
+        with contextlib.suppress(FileNotFoundError, IndexError):
+            # The fifth line is the folder of the socket.
+            folder = Path((self._cluster / "postmaster.pid").read_text().splitlines()[4])
+            self._socket_folder = folder if folder.name.startswith(_SOCKET_PREFIX) else None
+            self.close()
+
     def _make(self) -> None:
         # A cluster half made, by a run that was killed, is no use to anybody.
         shutil.rmtree(self._cluster, ignore_errors=True)
@@ -124,7 +133,7 @@ class EmbeddedPostgres:
 
     def _make_socket_folder(self) -> Path:
         # Not in `home`: the path of a unix socket may be 107 bytes long at most.
-        folder = Path(tempfile.mkdtemp(prefix="orderstream-", dir="/tmp"))
+        folder = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir="/tmp"))
         _give(folder, self._user)
         return folder
 

@@ -1,6 +1,5 @@
 """What to try once the demo runs: commands that work as they are printed."""
 
-import contextlib
 import sys
 from pathlib import Path
 
@@ -50,6 +49,5 @@ Ctrl-C stops all of it.
 
 def typed(path: Path) -> str:
     """A path as one would type it here."""
-    with contextlib.suppress(ValueError):
-        return f"./{path.absolute().relative_to(Path.cwd())}"
-    return str(path)
+    absolute, here = path.absolute(), Path.cwd()
+    return f"./{absolute.relative_to(here)}" if here.name and absolute.is_relative_to(here) else str(absolute)

@@ -166,7 +166,7 @@ async def _database(settings: Settings, folder: Path, say: Say) -> AsyncIterator
         return
     postgres = EmbeddedPostgres(folder / "postgres")
     # Nobody else runs this folder's demo, so what runs on its cluster was left by one that was killed.
-    await asyncio.to_thread(postgres.stop)
+    await asyncio.to_thread(postgres.reclaim)
     say(f"starting the embedded Postgres in {postgres.home}" + ("" if postgres.is_made else " (making it first)"))
     try:
         await asyncio.to_thread(postgres.start)
