@@ -6,8 +6,7 @@ import msgspec
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Durations in seconds, sizes in bytes; what is drawn at random is drawn from 0 up to the figure here."""
 
-    heartbeat_s: float = 15.0
-    # 2.5 heartbeats: one lost to jitter and one to a retransmission are no silence yet.
+    # 2.5 heartbeats of 15 s: one lost to jitter and one to a retransmission are no silence yet.
     silence_s: float = 37.5
     # From the request to the first byte, which the server sends at once: later means that a proxy keeps it.
     first_byte_s: float = 6.0
