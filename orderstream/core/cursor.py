@@ -3,8 +3,10 @@
 import re
 from typing import NamedTuple
 
-# A bigint has 19 digits. fullmatch, never match with `$`: a trailing LF must not pass into an SSE line.
+# fullmatch, never match with `$`: a trailing LF must not pass into an SSE line.
 _SHAPE = re.compile(r"([0-9a-f]{8})\.(0|[1-9][0-9]{0,18})", re.ASCII)
+# A bigint's. One more would fail the query that this cursor shares with those of other users.
+MAX_SEQ = 2**63 - 1
 
 
 class Cursor(NamedTuple):
@@ -19,6 +21,6 @@ class Cursor(NamedTuple):
 
 def parse_cursor(text: str) -> Cursor | None:
     """Gives the cursor that `text` is, or None where its shape is wrong."""
-    if (match := _SHAPE.fullmatch(text)) is None:
+    if (match := _SHAPE.fullmatch(text)) is None or int(match[2]) > MAX_SEQ:
         return None
     return Cursor(match[1], int(match[2]))
