@@ -4,7 +4,9 @@ import re
 
 # An entity tag, weak or not; the character set is RFC 9110 section 8.8.3's etagc, without obs-text.
 _TAG = re.compile(r'\s*(?:W/)?"([\x21\x23-\x7e]*)"\s*(?:,|$)')
-_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
+# One preference of a list: what stands between commas that are not within quotes.
+_PREFERENCE = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')
+_SECONDS = re.compile(r'("?)([0-9]{1,9})\1', re.ASCII)
 
 # Apache appends it to the tag of what it compressed (and never takes it off what comes back).
 _COMPRESSED = ("-gzip", "-br", "-deflate")
@@ -31,6 +33,13 @@ def _uncompressed(tag: str) -> str:
 
 
 def preferred_wait_s(prefer: str) -> int | None:
-    """The seconds of `Prefer: wait=N`, the first one counting (section 2); None where there is none that can be read."""
-    match = _WAIT.search(prefer)
-    return int(match[1]) if match else None
+    """The seconds of `Prefer: wait=N`; None where there is none that can be read.
+
+    "If any preference is specified more than once, only the first instance is to be considered" (section 2).
+    """
+    for preference in _PREFERENCE.findall(prefer):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "wait":
+            match = _SECONDS.fullmatch(value.strip())
+            return int(match[2]) if match else None
+    return None
