@@ -52,6 +52,8 @@ class PollOutlet:
                 case Reset(reason):
                     self.reset = reason
                     self.events.clear()
+                    # 304 is no answer any more: the client would keep what it has.
+                    self._stop_timer()
                 case SnapshotPart(orders):
                     self.orders.extend(orders)
                 case SnapshotEnd(cursor, _):
@@ -69,13 +71,20 @@ class PollOutlet:
             self.answered.set_exception(error)
 
     def goaway(self, reason: str, *, reconnect: bool, after_ms: int) -> None:
-        self._answer(False)
+        if self._timer is not None:
+            self._answer(False)
+        else:
+            self.fail(Unavailable(f"this process lets nobody in: {reason}", after_ms / 1000))
 
     def close(self) -> None:
         """Called by the handler at its end."""
+        self._stop_timer()
+        self.answered.cancel()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self.answered.cancel()
+            self._timer = None
 
     def _add(self, event: Event) -> None:
         if len(self.events) < self._max_events:
@@ -93,8 +102,9 @@ async def poll(request: web.Request) -> web.Response:
     identity = request.app[AUTHENTICATOR].authenticate(request)
     settings, meter = request.app[POLL_SETTINGS], request.app[METER]
     tags = request.headers.getall("If-None-Match", [])
-    cursor = _cursor(", ".join(tags)) if tags else None
-    applied_s, hold_s = _hold(request.headers.get("Prefer", ""), settings.poll_wait_s, settings.poll_max_wait_s)
+    cursor = _cursor(", ".join(tags), request.app[HUB].epoch) if tags else None
+    prefer = ", ".join(request.headers.getall("Prefer", []))
+    applied_s, hold_s = _hold(prefer, settings.poll_wait_s, settings.poll_max_wait_s)
     outlet = PollOutlet(hold_s=0.0 if cursor == ANY else hold_s, max_events=settings.poll_max_events)
     subscriber = request.app[HUB].subscribe(identity.user_id, None if cursor == ANY else cursor, outlet)
     meter.opened(outlet.transport)
@@ -120,11 +130,11 @@ async def poll(request: web.Request) -> web.Response:
         meter.polled(outcome)
 
 
-def _cursor(header: str) -> str:
-    """The newest cursor among the tags, the star, or a tag that is none, which gets a reset."""
+def _cursor(header: str, epoch: str) -> str:
+    """The newest cursor of the epoch in force among the tags, the star, or a tag that is none, which gets a reset."""
     tags = entity_tags(header)
     cursors = [cursor for cursor in map(parse_cursor, tags) if cursor is not None]
-    return str(max(cursors, key=lambda cursor: cursor.seq)) if cursors else tags[0]
+    return str(max(cursors, key=lambda cursor: (cursor.epoch == epoch, cursor.seq))) if cursors else tags[0]
 
 
 def _hold(prefer: str, default_s: float, most_s: float) -> tuple[int | None, float]:
