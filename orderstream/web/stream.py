@@ -30,6 +30,8 @@ _log = structlog.get_logger()
 HIGH_WATER_BYTES = 65_536
 # Before a client whose credential expired tries again with a new one.
 _EXPIRED_RETRY_MS = 10_000
+# A browser waits no longer than `retry` between attempts, however many fail: less would hammer on a closed door.
+LEAST_RETRY_MS = 250
 
 
 class EventStreamResponse(EventSourceResponse):
@@ -85,9 +87,12 @@ class StreamOutlet:
         if not self._items:
             return
         items, self._items = self._items, []
+        size_bytes, self._size_bytes = self._size_bytes, 0
         self._write(b"".join([item.frame for item in items]))
-        self._meter.sent(self.transport, items, self._size_bytes)
-        self._size_bytes = 0
+        self._meter.sent(self.transport, items, size_bytes)
+        if size_bytes >= HIGH_WATER_BYTES:
+            # More was held back, and the kernel may have taken all of this at once.
+            self._wait_for_room()
 
     def fail(self, error: Unavailable) -> None:
         after_ms = int(error.retry_after_s * 1000 * random.uniform(0.5, 1.5))
@@ -96,7 +101,8 @@ class StreamOutlet:
     def goaway(self, reason: str, *, reconnect: bool, after_ms: int) -> None:
         # An EventSource knows only `retry`, so that says it too.
         self._write(
-            frames.retry_frame(max(1, after_ms)) + frames.goaway_frame(reason, reconnect=reconnect, after_ms=after_ms)
+            frames.retry_frame(max(LEAST_RETRY_MS, after_ms))
+            + frames.goaway_frame(reason, reconnect=reconnect, after_ms=after_ms)
         )
         self.close(reason)
 
@@ -131,7 +137,11 @@ class StreamOutlet:
         if self.closed.done() or self._socket.is_closing():
             return
         self._socket.write(chunk)
-        if self._draining is None and self._socket.get_write_buffer_size() > HIGH_WATER_BYTES:
+        if self._socket.get_write_buffer_size() > HIGH_WATER_BYTES:
+            self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        if self._draining is None:
             self._blocked_since = self._loop.time()
             self._draining = asyncio.ensure_future(self._drain())
 
