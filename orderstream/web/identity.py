@@ -40,7 +40,8 @@ class Authenticator:
         if not scheme:
             return None
         if scheme.lower() != "bearer" or not credential.strip():
-            raise Unauthorized("only Authorization: Bearer <jwt> is understood", "invalid_request")
+            # No error code: to try another scheme is to send no credential (RFC 6750 section 3.1).
+            raise Unauthorized("only Authorization: Bearer <jwt> is understood")
         return credential.strip()
 
     def _cookie(self, request: web.Request) -> str | None:
@@ -53,6 +54,14 @@ class Authenticator:
         origin = request.headers.get("Origin")
         if origin in self._cors_origins:
             return False
-        if origin is not None and urlsplit(origin).netloc != request.host:
+        if origin is not None and _host(origin) != request.host:
             return True
         return request.headers.get("Sec-Fetch-Site", "none") == "cross-site"
+
+
+def _host(origin: str) -> str | None:
+    """`host:port` of an origin, None where it has none that can be read."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
