@@ -31,7 +31,9 @@ async def list_orders(request: web.Request) -> web.Response:
     headers, next_page = dict(_HEADERS), None
     if page.next_key is not None:
         next_page = _page(page.next_key)
-        headers["Link"] = f'<{request.rel_url.update_query(page=next_page)}>; rel="next"'
+        # The query alone, relative to what the client asked for: a proxy may have put us under another path.
+        query = request.rel_url.update_query(page=next_page).raw_query_string
+        headers["Link"] = f'<?{query}>; rel="next"'
     body = b'{"orders":[%b],"cursor":"%b","next":%b}' % (
         b",".join(page.orders),
         str(page.cursor).encode(),
