@@ -37,6 +37,7 @@ def make_app(
 ) -> web.Application:
     """The public application; `app[WHEEL].run()` must be kept running beside it."""
     app = web.Application(middlewares=[problems], client_max_size=_MAX_BODY_BYTES)
+    app.on_response_prepare.append(_name_no_version)
     app[HUB] = hub
     app[ORDERS] = order_reader
     app[METER] = meter
@@ -55,6 +56,11 @@ def make_app(
     if cors_origins:
         _allow_origins(app, cors_origins)
     return app
+
+
+async def _name_no_version(_: web.Request, response: web.StreamResponse) -> None:
+    # aiohttp would name its own version and Python's.
+    response.headers.setdefault("Server", "orderstream")
 
 
 def _allow_origins(app: web.Application, origins: frozenset[str]) -> None:
