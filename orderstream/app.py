@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 
 import msgspec
 import structlog
-from aiohttp import web
 
 from orderstream import logs
-from orderstream.errors import DatabaseUnreachable, OperatorError
+from orderstream.errors import DatabaseUnreachable
 from orderstream.hub import Hub, HubLimits
 from orderstream.metrics import PrometheusMeter
 from orderstream.postgres import migrations
@@ -23,15 +22,14 @@ from orderstream.postgres.sequencer import Sequencer, SequencerSettings
 from orderstream.postgres.store import PostgresStore, StoreSettings
 from orderstream.settings import Settings, host_port
 from orderstream.web.admin import make_admin_app
-from orderstream.web.app import make_app
+from orderstream.web.app import PublicApp, make_app
 from orderstream.web.identity import Authenticator
 from orderstream.web.seats import WHEEL, PollSettings, StreamSettings
+from orderstream.web.server import Server
 
 _log = structlog.get_logger()
 
 _SWEEP_S = 10.0
-# A kernel queue for the connections that arrive while the loop is busy; aiohttp's default is 128.
-_BACKLOG = 4096
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -52,7 +50,6 @@ class Service:
         # Done only if a part ended that should run for ever.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
-        self._runners: list[web.AppRunner] = []
         url = settings.database_url
         self._pool = Pool(url, size=settings.pool_size, timeout_s=settings.query_timeout_s)
         self._store = PostgresStore(self._pool, part_of(settings, StoreSettings))
@@ -65,7 +62,9 @@ class Service:
             self._pool, part_of(settings, RetentionSettings), lambda: self.sequencer.leading, self.meter
         )
         self._public = self._make_public()
-        self._admin = make_admin_app(self.meter.registry, self.checks)
+        admin = make_admin_app(self.meter.registry, self.checks)
+        self._public_server = Server(self._public, drain_timeout_s=settings.drain_timeout_s)
+        self._admin_server = Server(admin, drain_timeout_s=1.0)
 
     async def start(self) -> None:
         """Listens once the events are followed. Raises OperatorError."""
@@ -81,25 +80,23 @@ class Service:
                 await self.follower.connected.wait()
         except TimeoutError:
             raise DatabaseUnreachable("the database did not let events be followed in time") from None
-        await self._listen(self._admin, settings.admin_listen, "admin_listen")
-        await self._listen(self._public, settings.listen, "listen")
+        await self._admin_server.start(*host_port(settings.admin_listen), key="admin_listen")
+        await self._public_server.start(*host_port(settings.listen), key="listen")
         _log.info("serving", listen=settings.listen, admin_listen=settings.admin_listen)
 
     async def stop(self) -> None:
         """Takes no more connections, sends everybody elsewhere, spread, and ends; safe to call after a failed start."""
         settings = self.settings
         self.draining = True
-        for runner in self._runners:
-            for site in list(runner.sites):
-                await site.stop()
+        await self._public_server.refuse()
         told = 0
         for subscriber in self.hub.subscribers():
             after_ms = int(random.uniform(0, settings.drain_spread_s) * 1000)
             subscriber.outlet.goaway("drain", reconnect=True, after_ms=after_ms)
             told += 1
         _log.info("draining", deliveries=told)
-        for runner in self._runners:
-            await runner.cleanup()
+        await self._public_server.stop()
+        await self._admin_server.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -114,7 +111,7 @@ class Service:
             "draining": "this process is being stopped" if self.draining else None,
         }
 
-    def _make_public(self) -> web.Application:
+    def _make_public(self) -> PublicApp:
         settings, origins = self.settings, frozenset(self.settings.cors_origins)
         return make_app(
             hub=self.hub,
@@ -130,22 +127,6 @@ class Service:
             poll_settings=part_of(settings, PollSettings),
             cors_origins=origins,
         )
-
-    async def _listen(self, app: web.Application, address: str, key: str) -> None:
-        # A handler whose client is gone must learn of it; a stream or a poll would wait on.
-        runner = web.AppRunner(
-            app,
-            handler_cancellation=True,
-            access_log=None,
-            shutdown_timeout=self.settings.drain_timeout_s,
-        )
-        self._runners.append(runner)
-        await runner.setup()
-        host, port = host_port(address)
-        try:
-            await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
-        except OSError as error:
-            raise OperatorError(f"cannot listen on {address} ({key}): {error.strerror or error}") from None
 
     async def _sweep_hub(self) -> None:
         while True:

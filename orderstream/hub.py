@@ -1,4 +1,4 @@
-"""From a user's new events to that user's subscribers: user_id -> Channel (a log) -> Subscriber (a delivery, an outlet).
+"""From a user's new events to their subscribers: user_id -> Channel (a log) -> Subscriber (a delivery, an outlet).
 
 A subscriber is a position in its channel's log, not a queue: a slow one costs no memory. A channel outlives its last
 subscriber by a grace time, so that a client that reconnects is served from memory.
@@ -233,7 +233,7 @@ class Hub:
         self._wake(channel)
 
     def _in_force(self, page_epoch: str, epoch_before: str) -> bool:
-        """Whether a page is of the epoch in force. One that neither the page's reader nor anybody since knew is news."""
+        """Whether a page is of the epoch in force. One that nobody knew before is news."""
         if page_epoch != self.epoch and self.epoch == epoch_before:
             self.renew(page_epoch)
         return page_epoch == self.epoch

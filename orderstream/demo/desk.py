@@ -128,9 +128,7 @@ def _prices(order: Order, instrument: Instrument, last: Decimal) -> Rejection | 
     for word, (price, needed) in wanted.items():
         if (price is not None) != needed:
             what = "needs a" if needed else "has no"
-            return Rejection(
-                "bad_price", f"A {order.order_type.replace('_', ' ')} order {what} {word} price."
-            )
+            return Rejection("bad_price", f"A {order.order_type.replace('_', ' ')} order {what} {word} price.")
         if price is not None and (rejection := _price(word, price, instrument, last)):
             return rejection
     return None

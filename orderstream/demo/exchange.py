@@ -134,9 +134,7 @@ class Exchange:
     async def session(self, connections: int, writes: float) -> None:
         """Trade until stopped or `writes` are done. A lost database raises its error, alone or in a group."""
         async with AsyncExitStack() as stack:
-            tables = [
-                await stack.enter_async_context(_tables(self._database_url)) for _ in range(connections)
-            ]
+            tables = [await stack.enter_async_context(_tables(self._database_url)) for _ in range(connections)]
             self._floor.lay_out(await tables[0].open_orders())
             self.connected = True
             self._report(f"trading, with {self._floor.open_orders} open orders from before")
@@ -260,14 +258,10 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str) -> flo
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--rate", default="5", callback=_rate, metavar="RATE", help="Changes a second, even; or max.")
 @click.option("--users", default=50, type=click.IntRange(1, 1_000_000), help="How many: ann, ben, cara …")
-@click.option(
-    "--connections", default=4, type=click.IntRange(1, 100), help="Used above 100 changes a second."
-)
+@click.option("--connections", default=4, type=click.IntRange(1, 100), help="Used above 100 changes a second.")
 @click.option("--writes", type=click.IntRange(1), help="Stop after so many changes.")
 @click.option("--seed", type=int, help="Make the same choices as the last run with it.")
-@click.option(
-    "--database-url", required=True, envvar="ORDERSTREAM_DATABASE_URL", show_envvar=True, metavar="URL"
-)
+@click.option("--database-url", required=True, envvar="ORDERSTREAM_DATABASE_URL", show_envvar=True, metavar="URL")
 def main(database_url: str, writes: int | None, **options: Any) -> None:
     """Run the demo exchange: place, fill, cancel, refuse and expire the orders of many users.
 

@@ -50,9 +50,7 @@ class Floor:
         self._changes = 0
         self._open_by_user: Counter[str] = Counter()
         self._shelf = Shelf()
-        self._urgent: deque[UUID] = (
-            deque()
-        )  # orders that are waited for, longest first; some left the shelf since
+        self._urgent: deque[UUID] = deque()  # orders that are waited for, longest first; some left the shelf since
         self._called: set[UUID] = set()  # orders that the bell ends or fills, until that is done
 
     @property
@@ -175,11 +173,7 @@ class Floor:
     def _answer(self, order: Order) -> Change:
         if order.status == "pending_new":
             rejection = desk.check(order, self.market, is_open=self.is_open)
-            return (
-                lives.reject(order, rejection.reason_code, rejection.reason)
-                if rejection
-                else lives.accept(order)
-            )
+            return lives.reject(order, rejection.reason_code, rejection.reason) if rejection else lives.accept(order)
         if order.status == "pending_replace":
             return self._replaced(order)
         late = self._trade(order, called=False) if self._rng.random() < CHANCE_TOO_LATE else None

@@ -14,9 +14,7 @@ from uuid import UUID
 NEXT: dict[str, frozenset[str]] = {
     "pending_new": frozenset({"submitted", "rejected"}),
     "submitted": frozenset({"partially_filled", "filled", "pending_cancel", "pending_replace", "expired"}),
-    "partially_filled": frozenset(
-        {"partially_filled", "filled", "pending_cancel", "pending_replace", "expired"}
-    ),
+    "partially_filled": frozenset({"partially_filled", "filled", "pending_cancel", "pending_replace", "expired"}),
     # Until the cancel is confirmed the order may trade: in part, or to filled ("too late to cancel").
     "pending_cancel": frozenset({"pending_cancel", "filled", "cancelled"}),
     "pending_replace": frozenset({"submitted", "partially_filled"}),
@@ -100,9 +98,7 @@ def fill(order: Order, quantity: Decimal, price: Decimal) -> Change:
         status = "filled"
     else:
         status = "pending_cancel" if order.status == "pending_cancel" else "partially_filled"
-    traded = _moved(
-        order, status, filled_quantity=filled, filled_value=value, average_price=average(value, filled)
-    )
+    traded = _moved(order, status, filled_quantity=filled, filled_value=value, average_price=average(value, filled))
     return Change(traded, Execution(quantity, price))
 
 

@@ -26,9 +26,7 @@ class Instrument:
     swing: float
 
 
-def _listed(
-    asset_class: str, tick: str, lot: str, swing: float, *listed: tuple[str, str, str]
-) -> list[Instrument]:
+def _listed(asset_class: str, tick: str, lot: str, swing: float, *listed: tuple[str, str, str]) -> list[Instrument]:
     return [
         Instrument(symbol, name, asset_class, Decimal(opening), Decimal(tick), Decimal(lot), swing)
         for symbol, name, opening in listed
@@ -74,9 +72,7 @@ class Market:
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self._ticks = {one.symbol: int(one.opening / one.tick) for one in INSTRUMENTS.values()}
-        self._nav = {
-            one.symbol: one.opening for one in INSTRUMENTS.values() if one.asset_class == "mutual_fund"
-        }
+        self._nav = {one.symbol: one.opening for one in INSTRUMENTS.values() if one.asset_class == "mutual_fund"}
 
     def price(self, symbol: str) -> Decimal | None:
         """The last price, for a mutual fund its last NAV; None when nothing of that name is traded here."""

@@ -21,6 +21,8 @@ from orderstream.web.seats import (
 )
 from orderstream.web.wheel import Wheel
 
+PublicApp = web.Application
+
 # Nothing here takes a body larger than this.
 _MAX_BODY_BYTES = 65_536
 

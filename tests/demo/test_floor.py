@@ -139,9 +139,7 @@ def test_fund_orders_fill_and_day_orders_expire_when_the_bell_rings() -> None:
         "order_type": "market",
         "price": None,
     }
-    floor.lay_out(
-        [order(status="submitted", **fund), order(id=UUID(int=2), status="submitted", price=Decimal(1))]
-    )
+    floor.lay_out([order(status="submitted", **fund), order(id=UUID(int=2), status="submitted", price=Decimal(1))])
     floor.ring_bell()
     assert not floor.is_open
     ends = {}

@@ -38,9 +38,7 @@ def test_nav_stays_until_it_is_struck(symbol: str) -> None:
 
 def test_prices_are_the_same_when_the_seed_is() -> None:
     """Nothing random comes from elsewhere."""
-    assert [moved(5, 500).price(symbol) for symbol in SYMBOLS] == [
-        moved(5, 500).price(symbol) for symbol in SYMBOLS
-    ]
+    assert [moved(5, 500).price(symbol) for symbol in SYMBOLS] == [moved(5, 500).price(symbol) for symbol in SYMBOLS]
 
 
 def test_price_is_none_when_nothing_of_that_name_is_traded() -> None:
