@@ -1,7 +1,7 @@
 """A channel's log: the newest events of one user, without holes, bounded in number and bytes.
 
-A log is *cold* until it was loaded from the table, and again when an event came that does not follow the one before. What
-arrives while it is cold is kept and joined to what the load brings, by `seq`.
+A log is *cold* until it was loaded from the table, and again when an event came that does not follow the one before.
+What arrives while it is cold is kept and joined to what the load brings, by `seq`.
 
     append(event)   cold: keep.   warm: the next one is added, a known one is ignored, any other turns the log cold.
     load(page)      warm if what the page and what is held join without a hole, else still cold: load again.
