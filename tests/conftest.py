@@ -20,6 +20,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=NAMES,
         help="run the database tests on this version only (may be given again); default: all of them",
     )
+    parser.addoption("--seed", type=int, help="of the randomized workload: repeats what its writers and clients do")
+    parser.addoption(
+        "--hold-s", type=float, default=3.0, help="how long the workload holds a write transaction open; 60 is thorough"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

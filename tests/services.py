@@ -151,6 +151,10 @@ class ServiceProcess(Address):
         """SIGTERM: drain, then end."""
         self._send(signal.SIGTERM)
 
+    def interrupt(self) -> None:
+        """SIGINT, as Ctrl-C sends it."""
+        self._send(signal.SIGINT)
+
     def kill(self) -> None:
         """SIGKILL; a suspended one dies too."""
         self._send(signal.SIGKILL)
