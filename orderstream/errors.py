@@ -63,6 +63,24 @@ class NotFound(RequestError):
     problem = "not-found"
 
 
+class ContentTooLarge(RequestError):
+    """The request's body is larger than any resource takes."""
+
+    status = 413
+    problem = "content-too-large"
+
+
+class TooManyRequests(RequestError):
+    """A limit of this user or address is used up; after `retry_after_s` seconds there is room again."""
+
+    status = 429
+    problem = "too-many-requests"
+
+    def __init__(self, detail: str, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
 class Unavailable(OrderstreamError):
     """A part we need is missing or late; asking again after `retry_after_s` seconds may help."""
 
@@ -72,6 +90,12 @@ class Unavailable(OrderstreamError):
     def __init__(self, detail: str, retry_after_s: float = 2.0) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+
+class Overloaded(Unavailable):
+    """This process does as much as it may; another, or this one later, has room."""
+
+    problem = "overloaded"
 
 
 class DatabaseUnavailable(Unavailable):

@@ -6,6 +6,7 @@ be. No value is ever quoted back, since a secret put under the wrong key would b
 """
 
 import difflib
+import ipaddress
 import math
 import tomllib
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ _PORT = r"([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]
 _LISTEN = rf"^(\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):{_PORT}$"
 _ADDRESS = {"allowed": "host:port, such as 127.0.0.1:8080 or [::1]:8080"}
 _ORIGIN = Annotated[str, Meta(pattern=r"^https?://[^/\s*?#]+$")]
+
+_NETWORK = Annotated[str, Meta(pattern=r"^[0-9a-fA-F:.]+/[0-9]{1,3}$")]
 
 _SECRET = frozenset({"database_url", "jwt_secret"})
 
@@ -126,6 +129,104 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 55.0
     poll_max_events: Annotated[int, Meta(ge=1, le=10_000, description="Events in one answer to a long-poll")] = 500
 
+    max_streams: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Open streams of one process: some 10 KB and a file descriptor each")
+    ] = 20_000
+    max_streams_per_user: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Open streams of one user in one process; three tabs and a phone never meet it, a runaway "
+            "page does, and its oldest stream is closed for the newest",
+        ),
+    ] = 20
+    max_polls: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Waiting polls of one process: each holds a connection, as a stream")
+    ] = 20_000
+    max_polls_per_user: Annotated[
+        int, Meta(ge=1, le=10_000, description="Waiting polls of one user in one process, as many as streams")
+    ] = 20
+    new_streams_per_s: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=1_000_000,
+            description="New streams a second in one process, and as many at once: opening costs the time that open "
+            "streams need; who is refused is told when to come back",
+        ),
+    ] = 1000.0
+    requests_per_user_per_minute: Annotated[
+        int,
+        Meta(ge=1, le=10_000_000, description="Requests of one user; a poller whose every poll is answered makes 600"),
+    ] = 1200
+    requests_per_address_per_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000_000,
+            description="Requests of one IPv4 address or IPv6 /64; a mobile network puts thousands of users behind one",
+        ),
+    ] = 12_000
+    limiter_max_keys: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=10_000_000,
+            description="Users and addresses whose requests are counted, some 300 bytes each; the longest unseen is "
+            "forgotten",
+        ),
+    ] = 100_000
+    trusted_proxies: Annotated[
+        list[_NETWORK],
+        Meta(
+            description="Networks of the proxies in front of us, whose X-Forwarded-For is believed; without them all "
+            "that comes through a proxy counts as one address",
+            extra={"allowed": "a list of networks, such as 10.0.0.0/8 or fd00::/8"},
+        ),
+    ] = []
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Open connections of one process, more than streams and polls need; below the limit of file "
+            "descriptors, or new ones fail where they should be refused",
+        ),
+    ] = 50_000
+    request_head_timeout_s: Annotated[
+        float,
+        Meta(ge=0.1, le=300, description="A connection that has not sent a whole request head by then is closed"),
+    ] = 10.0
+    request_body_timeout_s: Annotated[
+        float, Meta(ge=0.1, le=300, description="The same for a request's body, which is at most a few hundred bytes")
+    ] = 10.0
+    keepalive_timeout_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=3600,
+            description="How long a connection may wait for its next request; longer than a proxy keeps it, which is "
+            "60 s mostly, or the proxy sends a request into a connection that we are closing",
+        ),
+    ] = 75.0
+    url_max_bytes: Annotated[
+        int, Meta(ge=1024, le=65_536, description="A request's URL: a cursor, a page and a ticket take some 500")
+    ] = 8192
+    header_max_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=65_536, description="One header: all cookies of a site share one, and a JWT may have 8192"),
+    ] = 16_384
+    max_headers: Annotated[
+        int, Meta(ge=16, le=1000, description="Headers of one request; a browser sends 20, and proxies add to them")
+    ] = 64
+    head_max_bytes: Annotated[
+        int, Meta(ge=4096, le=1 << 20, description="A request's URL and headers together; more is closed unanswered")
+    ] = 65_536
+    body_max_bytes: Annotated[
+        int, Meta(ge=1024, le=1 << 20, description="A request's body; no resource needs more than a few hundred")
+    ] = 65_536
+
     batch_max_events: Annotated[
         int, Meta(ge=1, le=100_000, description="Events that the sequencer numbers in one step")
     ] = 1000
@@ -196,6 +297,7 @@ def load(environment: Mapping[str, str], config_path: str | Path | None = None) 
             chosen[key] = _convert(key, text, variable)
     settings = Settings(**chosen)
     _refuse_crossed(settings)
+    _refuse_networks(settings.trusted_proxies)
     return settings
 
 
@@ -261,6 +363,14 @@ def _refuse_crossed(settings: Settings) -> None:
     for least, most in (("doorbell_poll_min_s", "doorbell_poll_max_s"), ("poll_wait_s", "poll_max_wait_s")):
         if getattr(settings, least) > getattr(settings, most):
             raise SettingsError(f"{least} must not be more than {most}")
+
+
+def _refuse_networks(networks: list[str]) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise SettingsError(f"trusted_proxies must be {_allowed('trusted_proxies')}, without host bits") from None
 
 
 def _metas(key: str) -> list[Meta]:

@@ -33,6 +33,7 @@ OWNERS = {
     "aiohttp": {"web", "client"},
     "prometheus_client": {"metrics", "web"},
     "jwt": {"web"},
+    "limits": {"web"},
     "rich": {"watch"},
     "click": {"cli", "demo"},
     "uvloop": {"cli"},

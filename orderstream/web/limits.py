@@ -1,0 +1,124 @@
+"""Who is let in, how often and how many at once; each refusal says when to come back.
+
+All of it is this process's own count, in memory: a limit protects a process, and one that had to ask elsewhere would
+fail when elsewhere does. What is held is bounded by the limits themselves and by `limiter_max_keys`.
+"""
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_network
+
+import msgspec
+from aiohttp import web
+from limits import RateLimitItemPerMinute
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+from orderstream.core.limits import Seats, TokenBucket, client_address
+from orderstream.errors import ContentTooLarge, Overloaded, TooManyRequests
+from orderstream.ports import Outlet
+from orderstream.web.windows import WindowStorage
+
+# How long a client whose stream was closed in favour of a newer one is kept away, should it not heed `reconnect`: a
+# browser's EventSource knows only `retry`. Each comes back once in this time and closes the then oldest, so that even
+# clients that all ignore it take turns of minutes instead of closing each other's streams in a loop.
+_GIVEN_WAY_MS = 600_000
+# Streams that are refused are spread over no more than this.
+_MAX_WAIT_S = 60.0
+# A poll of another tab ends within a minute at most, and mostly sooner.
+_POLL_RETRY_S = 5.0
+
+
+class LimitSettings(msgspec.Struct, frozen=True):
+    """From the settings of the same names."""
+
+    max_streams: int = 20_000
+    max_streams_per_user: int = 20
+    max_polls: int = 20_000
+    max_polls_per_user: int = 20
+    new_streams_per_s: float = 1000.0
+    requests_per_user_per_minute: int = 1200
+    requests_per_address_per_minute: int = 12_000
+    limiter_max_keys: int = 100_000
+    trusted_proxies: list[str] = []
+
+
+class Limits:
+    """The counts of one process. `clock` gives seconds that only go forward."""
+
+    def __init__(self, settings: LimitSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._trusted = [ip_network(network) for network in settings.trusted_proxies]
+        self._windows = WindowStorage(max_keys=settings.limiter_max_keys, clock=clock)
+        self._limiter = SlidingWindowCounterRateLimiter(self._windows)
+        self._per_user = RateLimitItemPerMinute(settings.requests_per_user_per_minute, namespace="user")
+        self._per_address = RateLimitItemPerMinute(settings.requests_per_address_per_minute, namespace="address")
+        self._new_streams = TokenBucket(settings.new_streams_per_s, max_wait_s=_MAX_WAIT_S)
+        self._streams: Seats[Outlet] = Seats(most=settings.max_streams, most_per_key=settings.max_streams_per_user)
+        self._polls: Seats[object] = Seats(most=settings.max_polls, most_per_key=settings.max_polls_per_user)
+
+    def admit_address(self, request: web.BaseRequest) -> None:
+        """Counts a request of whoever is at the other end; raises TooManyRequests."""
+        forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", []))
+        self._count(self._per_address, client_address(request.remote or "", forwarded_for, self._trusted))
+
+    def admit_user(self, user_id: str) -> None:
+        """Counts a request of an authenticated user; raises TooManyRequests."""
+        self._count(self._per_user, user_id)
+
+    def admit_stream(self) -> None:
+        """Counts a new stream; raises Overloaded where this process has no room, or not yet."""
+        if self._streams.full:
+            raise Overloaded("this process holds as many streams as it may", _MAX_WAIT_S / 2)
+        if wait_s := self._new_streams.take(self._clock()):
+            raise Overloaded("this process opens as many streams a second as it may", wait_s)
+
+    def seat_stream(self, user_id: str, outlet: Outlet) -> None:
+        """Takes a seat for an open stream; where the user has none left, the oldest of the user's streams goes.
+
+        The oldest rather than the newest: it is the likeliest to be one that nobody reads any more, such as that of a
+        phone which lost its network, and it must not lock the same phone out.
+        """
+        if self._streams.is_full(user_id):
+            after_ms = int(_GIVEN_WAY_MS * random.uniform(1, 1.5))
+            oldest = self._streams.pop_longest(user_id)
+            oldest.goaway("too-many-connections", reconnect=False, after_ms=after_ms)
+        self._streams.take(user_id, outlet)
+
+    def leave_stream(self, user_id: str, outlet: Outlet) -> None:
+        """Gives the seat back; it may be gone already."""
+        self._streams.give_back(user_id, outlet)
+
+    @contextmanager
+    def polling(self, user_id: str) -> Iterator[None]:
+        """A seat for as long as a poll is held. Raises TooManyRequests for the user's own, Overloaded for all polls."""
+        if self._polls.full:
+            raise Overloaded("this process holds as many polls as it may", _POLL_RETRY_S)
+        if self._polls.is_full(user_id):
+            raise TooManyRequests("this user has as many polls waiting as one may have", _POLL_RETRY_S)
+        seat = object()
+        self._polls.take(user_id, seat)
+        try:
+            yield
+        finally:
+            self._polls.give_back(user_id, seat)
+
+    def _count(self, limit: RateLimitItemPerMinute, key: str) -> None:
+        if not self._limiter.hit(limit, key):
+            wait_s = self._windows.wait_s(limit.key_for(key), limit.amount, limit.get_expiry())
+            raise TooManyRequests(f"no more than {limit.amount} requests a minute are taken from you", wait_s)
+
+
+LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
+
+
+@web.middleware
+async def admission(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Before anything else is looked at: the address's share, and a body that says it is too large."""
+    request.app[LIMITS].admit_address(request)
+    if (request.content_length or 0) > request.client_max_size:
+        raise ContentTooLarge(f"no resource takes a body of more than {request.client_max_size} bytes")
+    return await handler(request)
