@@ -1,5 +1,7 @@
 """An application on a port: how connections are taken, and how they are let go."""
 
+import os
+
 from aiohttp import web
 
 from orderstream.errors import OperatorError
@@ -21,7 +23,9 @@ class Server:
         try:
             await web.TCPSite(self._runner, host, port, backlog=_BACKLOG).start()
         except OSError as error:
-            raise OperatorError(f"cannot listen on {host}:{port} ({key}): {error.strerror or error}") from None
+            # asyncio writes the address into strerror, and each loop in its own words.
+            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+            raise OperatorError(f"cannot listen on {host}:{port} ({key}): {reason}") from None
 
     async def refuse(self) -> None:
         """Closes the listening socket; what is open goes on."""
