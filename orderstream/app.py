@@ -20,12 +20,17 @@ from orderstream.postgres.follower import Follower
 from orderstream.postgres.retention import Retention, RetentionSettings
 from orderstream.postgres.sequencer import Sequencer, SequencerSettings
 from orderstream.postgres.store import PostgresStore, StoreSettings
+from orderstream.postgres.tickets import PostgresTickets
 from orderstream.settings import Settings, host_port
 from orderstream.web.admin import make_admin_app
 from orderstream.web.app import PublicApp, make_app
-from orderstream.web.identity import Authenticator
+from orderstream.web.identity import Authenticator, AuthenticatorSettings
+from orderstream.web.jwks import Jwks, JwksSettings
+from orderstream.web.jwt import JwtSettings, Verifier
+from orderstream.web.keys import fixed_keys
 from orderstream.web.seats import WHEEL, PollSettings, StreamSettings
 from orderstream.web.server import Server
+from orderstream.web.ticket_desk import TicketDesk
 
 _log = structlog.get_logger()
 
@@ -61,6 +66,8 @@ class Service:
         self._retention = Retention(
             self._pool, part_of(settings, RetentionSettings), lambda: self.sequencer.leading, self.meter
         )
+        self._jwks = Jwks(part_of(settings, JwksSettings)) if settings.jwks_url else None
+        self.authenticator = self._make_authenticator()
         self._public = self._make_public()
         admin = make_admin_app(self.meter.registry, self.checks)
         self._public_server = Server(self._public, drain_timeout_s=settings.drain_timeout_s)
@@ -75,6 +82,8 @@ class Service:
         self._run("retention", self._retention.run())
         self._run("wheel", self._public[WHEEL].run())
         self._run("hub-sweep", self._sweep_hub())
+        if self._jwks is not None:
+            self._run("jwks", self._jwks.run())
         try:
             async with asyncio.timeout(settings.startup_timeout_s):
                 await self.follower.connected.wait()
@@ -100,6 +109,8 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._jwks is not None:
+            await self._jwks.close()
         await self.hub.close()
         await self._pool.close()
         _log.info("stopped")
@@ -108,8 +119,17 @@ class Service:
         """What `/health/ready` asks for."""
         return {
             "database": None if self.follower.connected.is_set() else "the follower has no connection",
+            **({"jwks": self._jwks.missing} if self._jwks is not None else {}),
             "draining": "this process is being stopped" if self.draining else None,
         }
+
+    def _make_authenticator(self) -> Authenticator:
+        settings = self.settings
+        verifier = Verifier(
+            fixed_keys(settings.jwt_secret, settings.jwt_public_key), self._jwks, part_of(settings, JwtSettings)
+        )
+        desk = TicketDesk(PostgresTickets(self._pool, most=settings.max_tickets_per_user))
+        return Authenticator(verifier, desk, part_of(settings, AuthenticatorSettings))
 
     def _make_public(self) -> PublicApp:
         settings, origins = self.settings, frozenset(self.settings.cors_origins)
@@ -117,12 +137,7 @@ class Service:
             hub=self.hub,
             order_reader=self._store,
             meter=self.meter,
-            authenticator=Authenticator(
-                jwt_secret=settings.jwt_secret,
-                jwt_cookie=settings.jwt_cookie,
-                jwt_leeway_s=settings.jwt_leeway_s,
-                cors_origins=origins,
-            ),
+            authenticator=self.authenticator,
             stream_settings=part_of(settings, StreamSettings),
             poll_settings=part_of(settings, PollSettings),
             cors_origins=origins,
@@ -149,7 +164,8 @@ class Service:
 
 async def serve(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT, drains, and gives the exit status; a second signal exits at once."""
-    settings.require("database_url", "jwt_secret")
+    settings.require("database_url")
+    settings.require_jwt_key()
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -55,14 +55,16 @@ def cli(context: click.Context, config: Path | None) -> None:
 def serve(context: click.Context) -> None:
     """Serve streams, long-polls and queries until SIGTERM; a second signal stops at once.
 
-    Needs database_url (migrated) and jwt_secret. Metrics and health are on admin_listen.
+    Needs database_url (migrated) and a key for JWTs: jwt_secret, jwt_public_key or jwks_url.
+    Metrics and health are on admin_listen.
 
     \b
       ORDERSTREAM_DATABASE_URL=postgresql://me:secret@db/orders \\
       ORDERSTREAM_JWT_SECRET=$(cat jwt_secret) orderstream serve
     """
     settings = _settings(context)
-    settings.require("database_url", "jwt_secret")
+    settings.require("database_url")
+    settings.require_jwt_key()
     from orderstream import app
 
     sys.exit(_run(app.serve(settings)))

@@ -49,6 +49,12 @@ class Unauthorized(RequestError):
         self.code = code
 
 
+class SessionRevoked(Unauthorized):
+    """The credential's session was logged out; on a stream that is 204, "never come back", rather than 401."""
+
+    problem = "session-revoked"
+
+
 class Forbidden(RequestError):
     """The credential is good, but may not be used in this way."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from orderstream.core.claims import Identity
 from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Item, Snapshot
 from orderstream.core.events import Event, SequencedEvent
@@ -54,6 +55,19 @@ class OrderReader(Protocol):
 
     async def order(self, user_id: str, order_id: str) -> tuple[bytes, Sequence[bytes]]:
         """The order and its executions; raises NotFound, the same for another user's order as for none."""
+        ...
+
+
+class Tickets(Protocol):
+    """Keeps tickets by their SHA-256, for all processes. Raises Unavailable."""
+
+    async def keep(self, digest: bytes, identity: Identity, expires_in_s: float) -> None:
+        """One more ticket; MUST bound how many a user has, and let the oldest go."""
+        ...
+
+    async def spend(self, digest: bytes) -> Identity | None:
+        """Whose it was, and never again, on any process; None where there is none in force. When Unavailable was
+        raised, the ticket is as a rule not spent."""
         ...
 
 

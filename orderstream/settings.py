@@ -28,6 +28,12 @@ _ORIGIN = Annotated[str, Meta(pattern=r"^https?://[^/\s*?#]+$")]
 
 _NETWORK = Annotated[str, Meta(pattern=r"^[0-9a-fA-F:.]+/[0-9]{1,3}$")]
 
+# Plain HTTP only where nobody is in between; no user info, which could make another host of a loopback's name.
+_JWKS_URL = r"^(|https://[^/\s@?#]+(/[^\s#]*)?|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/[^\s#]*)?)$"
+
+# What can verify a JWT.
+JWT_KEYS = ("jwt_secret", "jwt_public_key", "jwks_url")
+
 _SECRET = frozenset({"database_url", "jwt_secret"})
 
 
@@ -60,6 +66,61 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"allowed": "32 characters or more"},
         ),
     ] = ""
+    jwt_public_key: Annotated[
+        str,
+        Meta(
+            description="The public key of a login service that signs with its private one (RS256, ES256 or EdDSA)",
+            extra={"allowed": "a public key in PEM, or the path of a file with one"},
+        ),
+    ] = ""
+    jwks_url: Annotated[
+        str,
+        Meta(
+            pattern=_JWKS_URL,
+            description="Where a login service publishes its public keys as a JWKS; they are fetched and kept fresh",
+            extra={"allowed": "an https URL, or an http one on 127.0.0.1, localhost or [::1]"},
+        ),
+    ] = ""
+    jwks_refresh_s: Annotated[
+        float, Meta(ge=10, le=86_400, description="How often the JWKS is fetched again: so late leaves a withdrawn key")
+    ] = 300.0
+    jwks_min_interval_s: Annotated[
+        float,
+        Meta(
+            ge=1, le=3600, description="The JWKS is not fetched more often, whatever keys JWTs name or however it fails"
+        ),
+    ] = 10.0
+    jwks_timeout_s: Annotated[
+        float, Meta(ge=0.1, le=60, description="After how long a fetch of the JWKS is given up")
+    ] = 5.0
+    jwt_issuer: Annotated[
+        str,
+        Meta(
+            description="The iss that a JWT must have; empty: not checked",
+            extra={"allowed": "the issuer as the login service writes it"},
+        ),
+    ] = ""
+    jwt_audience: Annotated[
+        str,
+        Meta(
+            description="The aud that a JWT must have, alone or among others; empty: not checked",
+            extra={"allowed": "the audience as the login service writes it"},
+        ),
+    ] = ""
+    max_verified_jwts: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="JWTs that need not be verified again, about 0.5 KB each; the longest unused go",
+        ),
+    ] = 20_000
+    auth_expiring_s: Annotated[
+        float, Meta(ge=0, le=3600, description="How long before its JWT's end a stream says auth-expiring; 0: never")
+    ] = 60.0
+    max_tickets_per_user: Annotated[
+        int, Meta(ge=1, le=1000, description="Unspent tickets of a user; the oldest go first")
+    ] = 20
     jwt_cookie: Annotated[
         str,
         Meta(
@@ -273,6 +334,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for key in keys:
             if not getattr(self, key):
                 raise SettingsError(f"{key} is not set: set {PREFIX}{key.upper()}, or {key} in the settings file")
+
+    def require_jwt_key(self) -> None:
+        """Raises SettingsError where nothing is set that could verify a JWT."""
+        if not any(getattr(self, key) for key in JWT_KEYS):
+            variables = ", ".join(PREFIX + key.upper() for key in JWT_KEYS)
+            raise SettingsError(
+                f"none of {', '.join(JWT_KEYS)} is set: set one of {variables}, or in the settings file"
+            )
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{key}={value!r}' for key, value in self.__rich_repr__())})"

@@ -78,6 +78,10 @@ def test_list_in_a_variable_is_comma_separated() -> None:
         ("listen", "localhost:65536", "host:port, such as 127.0.0.1:8080 or [::1]:8080"),
         ("jwt_secret", "short", "32 characters or more"),
         ("jwt_cookie", "a cookie", "the name of a cookie"),
+        ("jwks_url", "http://login.example/jwks.json", "an https URL, or an http one on 127.0.0.1, localhost or [::1]"),
+        ("jwks_url", "http://127.0.0.1@login.example/", "an https URL"),
+        ("jwks_url", "http://localhost.example/", "an https URL"),
+        ("jwks_url", "file:///etc/passwd", "an https URL"),
         (
             "cors_origins",
             "*",

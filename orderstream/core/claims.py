@@ -5,25 +5,31 @@ from typing import Any, NamedTuple
 
 from orderstream.errors import Unauthorized
 
-# Longer ones are refused rather than cut: two users must never become one.
-MAX_USER_ID_CHARS = 255
+# Longer ones are refused rather than cut: two users, or two logins, must never become one.
+MAX_ID_CHARS = 255
 
 
 class Identity(NamedTuple):
-    """The user (`sub`), the session (`sid`, else `jti`, else none), and `expires_at` in seconds since 1970 (`exp`)."""
+    """The user (`sub`), the session (a login of theirs), and `expires_at` in seconds since 1970 (`exp`)."""
 
     user_id: str
-    session_id: str | None
+    session_id: str
     expires_at: float
 
 
-def identity(claims: Mapping[str, Any]) -> Identity:
-    """Reads the claims of a JWT whose signature and times were verified; raises Unauthorized where one is unusable."""
-    user_id = claims.get("sub")
-    if not isinstance(user_id, str) or not user_id or len(user_id) > MAX_USER_ID_CHARS or not user_id.isprintable():
-        raise Unauthorized("the JWT's sub is not a usable user id", "invalid_token")
+def identity(claims: Mapping[str, Any], digest: bytes) -> Identity:
+    """Reads the claims of a JWT whose signature and times were verified; raises Unauthorized where one is unusable.
+
+    The session is `sid`, else `jti`, else of the JWT's `digest`: every login can be listed and revoked.
+    """
     expires_at = claims.get("exp")
     if not isinstance(expires_at, (int, float)):
         raise Unauthorized("the JWT has no exp", "invalid_token")
-    session_id = claims.get("sid") or claims.get("jti")
-    return Identity(user_id, str(session_id) if session_id else None, float(expires_at))
+    session_id = claims.get("sid") or claims.get("jti") or f"jwt-{digest.hex()[:24]}"
+    return Identity(_usable("sub", claims.get("sub")), _usable("sid or jti", session_id), float(expires_at))
+
+
+def _usable(claim: str, value: object) -> str:
+    if not isinstance(value, str) or not value or len(value) > MAX_ID_CHARS or not value.isprintable():
+        raise Unauthorized(f"the JWT's {claim} is not a usable id", "invalid_token")
+    return value

@@ -56,6 +56,11 @@ def heartbeat_frame(head: Cursor, at: str) -> bytes:
     return control_frame("heartbeat", b'{"head":"%b","at":"%b"}' % (str(head).encode(), at.encode()))
 
 
+def auth_expiring_frame(expires_in_s: int) -> bytes:
+    """The credential ends in so many seconds, and the stream with it."""
+    return control_frame("auth-expiring", b'{"expires_in_s":%d}' % expires_in_s)
+
+
 def goaway_frame(reason: str, *, reconnect: bool, after_ms: int) -> bytes:
     """The stream ends after this; whether to come back, and when."""
     return control_frame("goaway", _encode({"reason": reason, "reconnect": reconnect, "after_ms": after_ms}))

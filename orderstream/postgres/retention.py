@@ -1,5 +1,5 @@
 """Removes what nobody needs any more, in small batches and never where an order writes: numbered outbox rows, old
-checkpoints, events past their time. Runs where the sequencer leads."""
+checkpoints, events and tickets past their time. Runs where the sequencer leads."""
 
 import asyncio
 from collections.abc import Callable
@@ -56,6 +56,7 @@ class Retention:
         await self._sweep_outbox()
         await self._sweep_checkpoints()
         await self._sweep_events()
+        await self._sweep_tickets()
 
     async def _sweep_outbox(self) -> None:
         gone = self._settings.retention_batch_rows
@@ -78,6 +79,11 @@ class Retention:
             if after is None:
                 return
             self._events_after = after
+
+    async def _sweep_tickets(self) -> None:
+        gone = self._settings.retention_batch_rows
+        while gone == self._settings.retention_batch_rows:
+            [(gone,)] = await self._batch("delete_tickets", "tickets")
 
     async def _batch(self, name: str, table: str, **parameters: object) -> list[Row]:
         rows = await self._pool.fetch(query(name), {"max_rows": self._settings.retention_batch_rows, **parameters})

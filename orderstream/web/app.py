@@ -5,7 +5,7 @@ from aiohttp import web
 
 from orderstream.hub import Hub
 from orderstream.ports import Meter, OrderReader
-from orderstream.web import orders, poll, stream
+from orderstream.web import orders, poll, stream, tickets
 from orderstream.web.identity import Authenticator
 from orderstream.web.problems import problems
 from orderstream.web.seats import (
@@ -53,6 +53,7 @@ def make_app(
             web.get("/v1/orders/stream", stream.stream, allow_head=False),
             web.get("/v1/orders/poll", poll.poll, allow_head=False),
             web.get("/v1/orders/{order_id}", orders.one_order, allow_head=False),
+            web.post("/v1/tickets", tickets.issue_ticket),
         ]
     )
     if cors_origins:

@@ -1,48 +1,73 @@
-"""Who is asking: the user of the JWT in `Authorization: Bearer`, or in the cookie that the login service set.
+"""Who is asking: a JWT in `Authorization: Bearer`, or a ticket that opens a stream, or a JWT in the login's cookie.
 
-The one seat of the trust boundary: handlers get an Identity, and never take a user from the request (I6).
+The one seat of the trust boundary: handlers get an Identity, and never take a user from the request (I6). Exactly one
+credential counts: the header before the ticket before the cookie, what is sent on purpose before what a browser adds by
+itself. The one that counts is good or the request is refused; the others are not looked at.
 """
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 
-from orderstream.core.claims import Identity, identity
-from orderstream.errors import Forbidden, Unauthorized
-from orderstream.web import jwt
+from orderstream.core.claims import Identity
+from orderstream.errors import Forbidden, InvalidParameter, SessionRevoked, Unauthorized
+from orderstream.web.jwt import Verifier
+from orderstream.web.ticket_desk import TicketDesk
 
-# A JWT is a few hundred bytes; more is not worth verifying.
-MAX_JWT_CHARS = 8192
+# Names that others give a JWT in a URL, where it would stay in histories and logs (RFC 6750 section 5.3).
+_URL_NAMES = frozenset({"access_token", "id_token", "jwt", "token"})
+
+
+class AuthenticatorSettings(msgspec.Struct, frozen=True):
+    """From the settings of the same names."""
+
+    jwt_cookie: str = "orderstream_jwt"
+    cors_origins: list[str] = []
+
+
+def _nobody(_: Identity) -> bool:
+    return False
 
 
 class Authenticator:
-    """Reads and verifies credentials."""
+    """Reads and verifies credentials.
 
-    def __init__(self, *, jwt_secret: str, jwt_cookie: str, jwt_leeway_s: float, cors_origins: frozenset[str]) -> None:
-        self._jwt_secret = jwt_secret
-        self._jwt_cookie = jwt_cookie
-        self.leeway_s = jwt_leeway_s
-        self._cors_origins = cors_origins
+    `revoked` says whose session was ended by hand; it is asked for every request, and must be as quick as a look into a
+    set. Replace it to revoke sessions.
+    """
 
-    def authenticate(self, request: web.Request) -> Identity:
-        """Raises Unauthorized (ExpiredJwt where that is all that is wrong), or Forbidden for a cookie across sites."""
-        encoded = self._bearer(request)
-        if encoded is None:
-            encoded = self._cookie(request)
-        if encoded is None:
-            raise Unauthorized("send a JWT: as Authorization: Bearer, or in the cookie")
-        if len(encoded) > MAX_JWT_CHARS:
-            raise Unauthorized("the JWT is too long", "invalid_token")
-        return identity(jwt.verify(encoded, self._jwt_secret, self.leeway_s))
+    def __init__(self, verifier: Verifier, tickets: TicketDesk, settings: AuthenticatorSettings) -> None:
+        self._verifier = verifier
+        self.tickets = tickets
+        self._jwt_cookie = settings.jwt_cookie
+        self._origins = frozenset(settings.cors_origins)
+        self.revoked: Callable[[Identity], bool] = _nobody
 
-    def _bearer(self, request: web.Request) -> str | None:
-        scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
-        if not scheme:
-            return None
-        if scheme.lower() != "bearer" or not credential.strip():
-            # No error code: to try another scheme is to send no credential (RFC 6750 section 3.1).
-            raise Unauthorized("only Authorization: Bearer <jwt> is understood")
-        return credential.strip()
+    async def authenticate(self, request: web.Request, *, ticket: bool = False) -> Identity:
+        """`ticket`: one may be used here, and is spent by this.
+
+        Raises Unauthorized (ExpiredJwt, SessionRevoked where that is all that is wrong), InvalidParameter for a
+        credential at the wrong place, Forbidden for a cookie across sites, or Unavailable.
+        """
+        identity = await self._identity(request, ticket)
+        if self.revoked(identity):
+            raise SessionRevoked("this session was logged out", "invalid_token")
+        return identity
+
+    async def _identity(self, request: web.Request, ticket: bool) -> Identity:
+        if request.query_string:
+            _refuse_jwt_in_url(request)
+        if (encoded := _bearer(request)) is not None:
+            return await self._verifier.verify(encoded)
+        if (text := request.query.get("ticket")) is not None:
+            if not ticket:
+                raise InvalidParameter("a ticket only opens a stream")
+            return await self.tickets.spend(text)
+        if (encoded := self._cookie(request)) is not None:
+            return await self._verifier.verify(encoded)
+        raise Unauthorized("send a JWT: as Authorization: Bearer, or in the cookie")
 
     def _cookie(self, request: web.Request) -> str | None:
         encoded = request.cookies.get(self._jwt_cookie)
@@ -52,11 +77,27 @@ class Authenticator:
 
     def _is_cross_site(self, request: web.Request) -> bool:
         origin = request.headers.get("Origin")
-        if origin in self._cors_origins:
+        if origin in self._origins:
             return False
         if origin is not None and _host(origin) != request.host:
             return True
         return request.headers.get("Sec-Fetch-Site", "none") == "cross-site"
+
+
+def _bearer(request: web.Request) -> str | None:
+    sent = request.headers.getall("Authorization", [])
+    if not sent or not sent[0].strip():
+        return None
+    scheme, _, credential = sent[0].partition(" ")
+    if len(sent) > 1 or scheme.lower() != "bearer" or not credential.strip():
+        # No error code: to try another scheme is to send no credential (RFC 6750 section 3.1).
+        raise Unauthorized("only Authorization: Bearer <jwt> is understood")
+    return credential.strip()
+
+
+def _refuse_jwt_in_url(request: web.Request) -> None:
+    if not _URL_NAMES.isdisjoint(request.query) or request.query.get("ticket", "").count(".") == 2:
+        raise InvalidParameter("a JWT is not taken from a URL, which is logged: POST it to /v1/tickets for a ticket")
 
 
 def _host(origin: str) -> str | None:

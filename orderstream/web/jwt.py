@@ -1,22 +1,34 @@
-"""JWTs, HS256: verified for every request, issued for development only.
+"""JWTs: verified once and then remembered, issued for development only.
 
-What the claims then mean, and which user ids are refused, is `core.claims`.
+What the claims then mean, and which ids are refused, is `core.claims`; which key verifies, `web.keys` and `web.jwks`.
 """
 
+import hashlib
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jwt
+import msgspec
 
+from orderstream.core.claims import Identity, identity
 from orderstream.errors import Unauthorized
+from orderstream.web.jwks import Jwks
+from orderstream.web.keys import Key
 
-# Fixed here and never taken from the header of the JWT, which whoever forges one writes (RFC 8725, 3.1).
-ALGORITHM = "HS256"
+# A JWT is a few hundred bytes; more is not worth verifying.
+MAX_JWT_CHARS = 8192
 
 _INVALID = "invalid_token"  # RFC 6750, 3.1
 
-# Audience is another matter than signature and time; unchecked, PyJWT would refuse every JWT that names one.
-_OPTIONS: Any = {"require": ["exp", "sub"], "verify_aud": False}
+
+class JwtSettings(msgspec.Struct, frozen=True):
+    """From the settings of the same names; an empty issuer or audience is not checked."""
+
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_leeway_s: float = 30.0
+    max_verified_jwts: int = 20_000
 
 
 class ExpiredJwt(Unauthorized):
@@ -26,22 +38,122 @@ class ExpiredJwt(Unauthorized):
 def issue(secret: str, user_id: str, expires_s: float) -> str:
     """A JWT for `user_id`, good for `expires_s` seconds from now; for development and tests."""
     now_s = time.time()
-    return jwt.encode({"sub": user_id, "iat": int(now_s), "exp": int(now_s + expires_s)}, secret, ALGORITHM)
+    return jwt.encode({"sub": user_id, "iat": int(now_s), "exp": int(now_s + expires_s)}, secret, "HS256")
 
 
-def verify(encoded: str, secret: str, leeway_s: float) -> dict[str, Any]:
-    """The claims of a JWT signed with `secret` and in force, with `exp` (epoch seconds) and `sub` among them.
+class Verifier:
+    """Knows the bearer of a JWT. `fixed` are the keys of the settings.
 
-    `leeway_s` forgives clocks that differ. Raises ExpiredJwt, or Unauthorized with what is wrong.
+    A JWT that names its key (`kid`) is the JWKS's, where there is one; the others are for the keys of the settings, and
+    where there are none, for the only key of the JWKS.
     """
+
+    def __init__(
+        self,
+        fixed: Sequence[Key],
+        jwks: Jwks | None,
+        settings: JwtSettings,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._fixed = fixed
+        self._jwks = jwks
+        self._settings = settings
+        self._now = now
+        self._verified: dict[bytes, Identity] = {}
+        self._version = 0
+
+    async def verify(self, encoded: str) -> Identity:
+        """Raises ExpiredJwt, Unauthorized with what is wrong, or Unavailable while its key cannot be had."""
+        if len(encoded) > MAX_JWT_CHARS:
+            raise Unauthorized("the JWT is too long", _INVALID)
+        if not encoded.isascii():
+            raise Unauthorized("the JWT is not valid", _INVALID)
+        digest = hashlib.sha256(encoded.encode()).digest()
+        if (known := self._remembered(digest)) is not None:
+            return known
+        keys = await self._keys(_kid(encoded))
+        found = identity(claims(encoded, keys, self._settings), digest)
+        self._remember(digest, found)
+        return found
+
+    async def _keys(self, kid: str | None) -> Sequence[Key]:
+        if self._jwks is None or (kid is None and self._fixed):
+            return self._fixed
+        return await self._jwks.find(kid)
+
+    def _remembered(self, digest: bytes) -> Identity | None:
+        # One of them may have been verified by a key that has left the set.
+        if self._jwks is not None and self._jwks.version != self._version:
+            self._version = self._jwks.version
+            self._verified.clear()
+        found = self._verified.pop(digest, None)
+        if found is None:
+            return None
+        if self._now() >= found.expires_at + self._settings.jwt_leeway_s:
+            raise ExpiredJwt("the JWT has expired", _INVALID)
+        # To the end: the longest unused go first.
+        self._verified[digest] = found
+        return found
+
+    def _remember(self, digest: bytes, found: Identity) -> None:
+        if self._settings.max_verified_jwts == 0:
+            return
+        while len(self._verified) >= self._settings.max_verified_jwts:
+            del self._verified[next(iter(self._verified))]
+        self._verified[digest] = found
+
+
+def claims(encoded: str, keys: Sequence[Key], settings: JwtSettings) -> dict[str, Any]:
+    """The claims of a JWT signed with one of `keys` and in force, with `exp` (epoch seconds) and `sub` among them.
+
+    Raises ExpiredJwt, or Unauthorized with what is wrong.
+    """
+    for key in keys:
+        try:
+            return _decoded(encoded, key, settings)
+        except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
+            continue
+    raise Unauthorized("the JWT is not valid", _INVALID)
+
+
+def _decoded(encoded: str, key: Key, settings: JwtSettings) -> dict[str, Any]:
+    # Unchecked, PyJWT would refuse every JWT that names an audience.
+    options: Any = {"require": ["exp", "sub"], "verify_aud": bool(settings.jwt_audience)}
     try:
-        return jwt.decode(encoded, secret, algorithms=[ALGORITHM], leeway=leeway_s, options=_OPTIONS)
+        return jwt.decode(
+            encoded,
+            key.material,
+            algorithms=[key.algorithm],
+            leeway=settings.jwt_leeway_s,
+            issuer=settings.jwt_issuer or None,
+            audience=settings.jwt_audience or None,
+            options=options,
+        )
+    except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
+        raise
     except jwt.ExpiredSignatureError:
         raise ExpiredJwt("the JWT has expired", _INVALID) from None
     except jwt.MissingRequiredClaimError as error:
         raise Unauthorized(f"the JWT lacks the claim {error.claim}", _INVALID) from None
     except jwt.ImmatureSignatureError:
         raise Unauthorized("the JWT is not valid yet", _INVALID) from None
-    # The header is parsed before the signature is checked: what it holds may be of any kind and any depth.
+    except jwt.InvalidAudienceError:
+        raise Unauthorized("the JWT is for another audience", _INVALID) from None
+    except jwt.InvalidIssuerError:
+        raise Unauthorized("the JWT is from another issuer", _INVALID) from None
+    # What was signed may still be of any kind.
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
         raise Unauthorized("the JWT is not valid", _INVALID) from None
+
+
+def _kid(encoded: str) -> str | None:
+    """The key that the JWT's header asks for. Raises Unauthorized where it cannot be read."""
+    try:
+        header = jwt.get_unverified_header(encoded)
+    # Parsed before any signature is checked: of any kind and any depth. PyJWT refuses a `crit` that it does not
+    # understand (RFC 7515 section 4.1.11).
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+        raise Unauthorized("the JWT is not valid", _INVALID) from None
+    kid = header.get("kid")
+    return kid if isinstance(kid, str) else None

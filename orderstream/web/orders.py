@@ -17,7 +17,7 @@ _HEADERS = {"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie
 
 async def list_orders(request: web.Request) -> web.Response:
     """A page, newest first, and where the next one starts."""
-    identity = request.app[AUTHENTICATOR].authenticate(request)
+    identity = await request.app[AUTHENTICATOR].authenticate(request)
     status = request.query.get("status", "all")
     if status not in _OPEN:
         raise InvalidParameter("status must be open, closed or all")
@@ -44,7 +44,7 @@ async def list_orders(request: web.Request) -> web.Response:
 
 async def one_order(request: web.Request) -> web.Response:
     """One order with its executions, oldest first."""
-    identity = request.app[AUTHENTICATOR].authenticate(request)
+    identity = await request.app[AUTHENTICATOR].authenticate(request)
     order_id = request.match_info["order_id"]
     if len(order_id) > 255 or not order_id.isprintable():
         raise InvalidParameter("this is not an order id")

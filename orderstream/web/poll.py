@@ -99,7 +99,7 @@ class PollOutlet:
 
 async def poll(request: web.Request) -> web.Response:
     """Answers 200 with what is new or a snapshot, 304 when nothing came within the time."""
-    identity = request.app[AUTHENTICATOR].authenticate(request)
+    identity = await request.app[AUTHENTICATOR].authenticate(request)
     settings, meter = request.app[POLL_SETTINGS], request.app[METER]
     tags = request.headers.getall("If-None-Match", [])
     cursor = _cursor(", ".join(tags), request.app[HUB].epoch) if tags else None
@@ -113,7 +113,7 @@ async def poll(request: web.Request) -> web.Response:
         subscriber.pump()
         full = await outlet.answered
         # Held for a while: the credential may have ended meanwhile.
-        request.app[AUTHENTICATOR].authenticate(request)
+        await request.app[AUTHENTICATOR].authenticate(request)
         headers = {"Preference-Applied": f"wait={applied_s}"} if applied_s is not None else {}
         if cursor == ANY or not full:
             outcome = "not-modified"

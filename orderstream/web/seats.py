@@ -15,6 +15,8 @@ class StreamSettings(msgspec.Struct, frozen=True):
     retry_ms: int = 2000
     send_timeout_s: float = 60.0
     heartbeat_s: float = 15.0
+    auth_expiring_s: float = 60.0
+    jwt_leeway_s: float = 30.0
 
 
 class PollSettings(msgspec.Struct, frozen=True):

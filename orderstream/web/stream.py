@@ -15,11 +15,11 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
 from orderstream.core import frames
-from orderstream.core.claims import Identity
 from orderstream.core.delivery import Item
-from orderstream.errors import Unavailable
+from orderstream.errors import SessionRevoked, Unavailable
 from orderstream.hub import Hub, Subscriber
 from orderstream.ports import Meter
+from orderstream.web.expiry import Expiry
 from orderstream.web.jwt import ExpiredJwt
 from orderstream.web.seats import AUTHENTICATOR, HUB, METER, STREAM_SETTINGS, WHEEL
 from orderstream.web.wheel import JITTER
@@ -106,6 +106,10 @@ class StreamOutlet:
         )
         self.close(reason)
 
+    def announce_expiry(self, left_s: float) -> None:
+        """The stream's credential ends in `left_s`."""
+        self._write(frames.auth_expiring_frame(int(left_s)))
+
     def beat(self) -> bool:
         """Once per interval, on the wheel."""
         if self.closed.done():
@@ -160,21 +164,25 @@ class StreamOutlet:
 async def stream(request: web.Request) -> web.StreamResponse:
     """Opens a stream and stays until it ends."""
     try:
-        identity = request.app[AUTHENTICATOR].authenticate(request)
+        identity = await request.app[AUTHENTICATOR].authenticate(request, ticket=True)
+    # A status other than 200 would make an EventSource give up for ever.
     except ExpiredJwt:
-        # A status other than 200 would make an EventSource give up for ever.
         return await _turned_away(request, "auth-expired", _EXPIRED_RETRY_MS)
+    # And so it should: WHATWG HTML 9.2.3, "HTTP 204 No Content".
+    except SessionRevoked:
+        return web.Response(status=204, headers={"Cache-Control": "no-store"})
     # What the browser remembers wins over what its page knew when it was loaded.
     cursor = request.headers.get("Last-Event-ID") or request.query.get("cursor") or None
     response, outlet = await _open(request)
     loop = asyncio.get_running_loop()
     started = loop.time()
     reason = "client-gone"
-    expiry = loop.call_later(_expires_in_s(request, identity), _expire, outlet)
+    expiry = _expiry(request, outlet)
     log = _log.bind(user_id=identity.user_id, session_id=identity.session_id, transport=outlet.transport)
     log.info("stream-opened", cursor=_shown(cursor))
     try:
         _subscribe(request.app[HUB], identity.user_id, cursor, outlet)
+        expiry.renew(identity.expires_at)
         request.app[WHEEL].add(outlet)
         reason = await outlet.closed
     finally:
@@ -222,13 +230,14 @@ async def _turned_away(request: web.Request, reason: str, after_ms: int) -> web.
     return response
 
 
-def _expires_in_s(request: web.Request, identity: Identity) -> float:
-    left_s = identity.expires_at - datetime.now(UTC).timestamp()
-    return left_s if left_s > 0 else left_s + request.app[AUTHENTICATOR].leeway_s
-
-
-def _expire(outlet: StreamOutlet) -> None:
-    outlet.goaway("auth-expired", reconnect=True, after_ms=0)
+def _expiry(request: web.Request, outlet: StreamOutlet) -> Expiry:
+    settings = request.app[STREAM_SETTINGS]
+    return Expiry(
+        announce_s=settings.auth_expiring_s,
+        leeway_s=settings.jwt_leeway_s,
+        expiring=outlet.announce_expiry,
+        expired=lambda: outlet.goaway("auth-expired", reconnect=True, after_ms=0),
+    )
 
 
 def _shown(cursor: str | None) -> str | None:

@@ -1,60 +1,117 @@
 """JWTs: good ones are read, all others are refused with the reason that RFC 6750 wants."""
 
-import base64
 import json
 import time
+from typing import Any
 
 import jwt as pyjwt
 import pytest
 
+from orderstream.core.claims import Identity
 from orderstream.errors import Unauthorized
-from orderstream.web.jwt import ExpiredJwt, issue, verify
+from orderstream.web.jwt import MAX_JWT_CHARS, ExpiredJwt, JwtSettings, Verifier, issue
+from orderstream.web.keys import fixed_keys
+from tests.web.signing import SECRET, private_key, public_pem, segment, signed
 
-SECRET = "a-secret-of-the-tests-of-32-bytes-or-more"
-
-
-def signed(secret: str = SECRET, algorithm: str = "HS256", **claims: object) -> str:
-    return pyjwt.encode({"sub": "u1", "exp": time.time() + 60} | claims, secret, algorithm)
-
-
-def segment(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+ASYMMETRIC = ["RS256", "ES256", "EdDSA"]
+# The public half as a secret: PyJWT would not sign with it, so the parts are put together as a forger does.
+_HMAC = pyjwt.algorithms.HMACAlgorithm(pyjwt.algorithms.HMACAlgorithm.SHA256)
 
 
-def test_issued_jwt_is_good_for_its_user() -> None:
-    """What `issue` makes, `verify` reads."""
-    assert verify(issue(SECRET, "u1", 60), SECRET, 0)["sub"] == "u1"
+def verifier(secret: str = SECRET, public_key: str = "", *, now: Any = time.time, **settings: Any) -> Verifier:
+    return Verifier(fixed_keys(secret, public_key), None, JwtSettings(**({"jwt_leeway_s": 0} | settings)), now=now)
 
 
-def test_claims_come_back_whole() -> None:
-    """The session's id is for others to read."""
-    assert verify(signed(sid="s1", aud="another"), SECRET, 0)["sid"] == "s1"
+def confused(kind: str) -> str:
+    """HS256, signed with the PEM of a public key."""
+    text = ".".join(segment(json.dumps(part)) for part in ({"alg": "HS256"}, {"sub": "u1", "exp": 9e9}))
+    signature = _HMAC.sign(text.encode(), public_pem(kind).encode())
+    return f"{text}.{pyjwt.utils.base64url_encode(signature).decode()}"
 
 
-def test_expired_jwt_is_told_apart() -> None:
+async def refused(encoded: str, judge: Verifier) -> str:
+    """Why; nothing but Unauthorized with RFC 6750's code will do."""
+    with pytest.raises(Unauthorized) as caught:
+        await judge.verify(encoded)
+    assert (caught.value.code, type(caught.value)) == ("invalid_token", Unauthorized)
+    return str(caught.value)
+
+
+async def test_issued_jwt_is_good_for_its_user() -> None:
+    """What `issue` makes, a verifier reads."""
+    assert (await verifier().verify(issue(SECRET, "u1", 60))).user_id == "u1"
+
+
+@pytest.mark.parametrize("kind", ASYMMETRIC)
+async def test_jwt_signed_with_the_private_half_is_good(kind: str) -> None:
+    """The public half is all that we need."""
+    judge = verifier("", public_pem(kind))
+    assert await judge.verify(signed(private_key(kind), kind, exp=9e9, sid="s")) == Identity("u1", "s", 9e9)
+
+
+@pytest.mark.parametrize("encoded", [signed(), signed(private_key("ES256"), "ES256")])
+async def test_secret_and_public_key_may_both_be_set(encoded: str) -> None:
+    """A login service that moves from one to the other needs both for a day."""
+    assert await verifier(SECRET, public_pem("ES256")).verify(encoded)
+
+
+@pytest.mark.parametrize(
+    ("claims", "session_id"),
+    [
+        ({"sid": "s1", "jti": "j1"}, "s1"),
+        ({"sid": "", "jti": "j1"}, "j1"),
+        ({"jti": "j1"}, "j1"),
+    ],
+)
+async def test_session_is_the_sid_or_the_jti(claims: dict[str, str], session_id: str) -> None:
+    """The login that a JWT is of."""
+    assert (await verifier().verify(signed(**claims))).session_id == session_id
+
+
+async def test_session_of_a_jwt_without_sid_and_jti_is_its_own() -> None:
+    """So that it can be listed and revoked."""
+    judge, one, another = verifier(), signed(exp=9e9), signed(exp=9e9 + 1)
+    sessions = [(await judge.verify(encoded)).session_id for encoded in (one, another, one)]
+    assert sessions[0] == sessions[2] != sessions[1]
+    assert sessions[0].startswith("jwt-")
+
+
+async def test_expired_jwt_is_told_apart() -> None:
     """A stream answers it otherwise than a forged one."""
     with pytest.raises(ExpiredJwt, match="expired") as caught:
-        verify(signed(exp=time.time() - 31), SECRET, 30)
+        await verifier(jwt_leeway_s=30).verify(signed(exp=time.time() - 31))
     assert caught.value.code == "invalid_token"
 
 
-def test_leeway_forgives_a_clock_that_is_off() -> None:
+async def test_leeway_forgives_a_clock_that_is_off() -> None:
     """Within the leeway, expired is not expired and early is not early."""
-    assert verify(signed(exp=time.time() - 10, nbf=time.time() + 10), SECRET, 30)
+    encoded = signed(exp=time.time() - 10, nbf=time.time() + 10)
+    assert await verifier(jwt_leeway_s=30).verify(encoded)
 
 
 @pytest.mark.parametrize(
     ("encoded", "detail"),
     [
-        (signed(secret="another-secret-of-the-tests-of-32-bytes"), "is not valid"),
-        (signed(algorithm="HS512", secret=SECRET * 2), "is not valid"),
+        (signed("another-secret-of-the-tests-of-32-bytes"), "is not valid"),
+        (signed(SECRET * 2, "HS512"), "is not valid"),
         (pyjwt.encode({"sub": "u1", "exp": 2e9}, None, "none"), "is not valid"),
+        (signed().rpartition(".")[0] + ".", "is not valid"),
         (signed(nbf=time.time() + 100), "not valid yet"),
         (signed(exp=None), "lacks the claim exp"),
         (signed(sub=None), "lacks the claim sub"),
         (signed(sub=5), "is not valid"),
+        (signed(sub=""), "sub is not a usable id"),
+        (signed(sub="a\nb"), "sub is not a usable id"),
+        (signed(sub="u" * 256), "sub is not a usable id"),
+        (signed(sid="s\0"), "sid or jti is not a usable id"),
+        (signed(sid=["s"]), "sid or jti is not a usable id"),
         (signed(exp="tomorrow"), "is not valid"),
         (signed(exp=float("inf")), "is not valid"),
+        (signed(headers={"crit": ["b64"], "b64": True}), "is not valid"),
+        (signed(headers={"crit": ["exp"]}), "is not valid"),
+        (signed(headers={"crit": []}), "is not valid"),
+        (signed(headers={"crit": "exp"}), "is not valid"),
+        (signed(sid="s" * MAX_JWT_CHARS), "too long"),
         ("", "is not valid"),
         ("a.b.c", "is not valid"),
         ("\udcff.b.c", "is not valid"),
@@ -63,8 +120,70 @@ def test_leeway_forgives_a_clock_that_is_off() -> None:
         (f"{segment(json.dumps({'alg': 'HS256', 'kid': 5}))}.e30.e30", "is not valid"),
     ],
 )
-def test_bad_jwt_is_refused(encoded: str, detail: str) -> None:
+async def test_bad_jwt_is_refused(encoded: str, detail: str) -> None:
     """Forged, misshapen or incomplete: Unauthorized, and nothing else."""
-    with pytest.raises(Unauthorized, match=detail) as caught:
-        verify(encoded, SECRET, 0)
-    assert (caught.value.code, type(caught.value)) == ("invalid_token", Unauthorized)
+    assert detail in await refused(encoded, verifier())
+
+
+@pytest.mark.parametrize("kind", ASYMMETRIC)
+async def test_jwt_signed_with_a_public_key_as_if_it_were_a_secret_is_refused(kind: str) -> None:
+    """Everybody has the public key: what it verifies is never HS256, whatever the header says."""
+    assert "is not valid" in await refused(confused(kind), verifier("", public_pem(kind)))
+
+
+@pytest.mark.parametrize("algorithm", ["RS384", "PS256"])
+async def test_other_algorithm_of_the_same_key_is_refused(algorithm: str) -> None:
+    """A key is for one."""
+    encoded = signed(private_key("RS256"), algorithm)
+    assert "is not valid" in await refused(encoded, verifier("", public_pem("RS256")))
+
+
+@pytest.mark.parametrize(
+    ("claims", "detail"),
+    [
+        ({"iss": "login", "aud": "shop"}, "for another audience"),
+        ({"iss": "login", "aud": ["shop"]}, "for another audience"),
+        ({"iss": "login", "aud": 5}, "for another audience"),
+        ({"iss": "login"}, "lacks the claim aud"),
+        ({"iss": "other", "aud": "orders"}, "from another issuer"),
+        ({"aud": "orders"}, "lacks the claim iss"),
+    ],
+)
+async def test_jwt_of_another_audience_or_issuer_is_refused(claims: dict[str, Any], detail: str) -> None:
+    """The same login may serve others, whose JWTs are no good here."""
+    judge = verifier(jwt_issuer="login", jwt_audience="orders")
+    assert detail in await refused(signed(**claims), judge)
+
+
+@pytest.mark.parametrize("audience", ["orders", ["shop", "orders"]])
+async def test_jwt_of_our_audience_is_good(audience: object) -> None:
+    """Alone or among others."""
+    judge = verifier(jwt_issuer="login", jwt_audience="orders")
+    assert await judge.verify(signed(iss="login", aud=audience))
+
+
+async def test_issuer_and_audience_are_not_checked_where_not_set() -> None:
+    """A JWT that names an audience is good even so."""
+    assert await verifier().verify(signed(iss="anybody", aud="anything"))
+
+
+async def test_jwt_verified_before_is_still_subject_to_its_expiry() -> None:
+    """Remembered until then and no longer."""
+    clock = [time.time()]
+    judge = verifier(now=lambda: clock[0])
+    encoded = signed(exp=clock[0] + 60)
+    assert await judge.verify(encoded) is await judge.verify(encoded)
+    clock[0] += 60
+    with pytest.raises(ExpiredJwt):
+        await judge.verify(encoded)
+
+
+async def test_longest_unused_jwt_is_forgotten_when_too_many_are_remembered() -> None:
+    """It is verified anew, and that is all."""
+    judge = verifier(max_verified_jwts=2)
+    first, second, third = (signed(sub=user) for user in ("u1", "u2", "u3"))
+    known = [await judge.verify(encoded) for encoded in (first, second)]
+    assert await judge.verify(first) is known[0]
+    await judge.verify(third)
+    assert await judge.verify(first) is known[0]
+    assert await judge.verify(second) is not known[1]

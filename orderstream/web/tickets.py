@@ -1,0 +1,19 @@
+"""`POST /v1/tickets`: a ticket for an EventSource that carries neither header nor cookie."""
+
+import msgspec
+from aiohttp import web
+
+from orderstream.web.seats import AUTHENTICATOR
+from orderstream.web.ticket_desk import TICKET_S
+
+
+async def issue_ticket(request: web.Request) -> web.Response:
+    """201 with the ticket; a body is not read."""
+    authenticator = request.app[AUTHENTICATOR]
+    ticket = await authenticator.tickets.issue(await authenticator.authenticate(request))
+    return web.Response(
+        status=201,
+        body=msgspec.json.encode({"ticket": ticket, "expires_in_s": TICKET_S}),
+        content_type="application/json",
+        headers={"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie, Origin"},
+    )
