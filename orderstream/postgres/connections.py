@@ -92,6 +92,9 @@ class Session:
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._connection.notifies.get()
+        except TimeoutError:
+            # An OSError too, since Python 3.11: silence is no lost connection.
+            raise
         except (psycopg2.Error, OSError) as error:
             raise DatabaseUnavailable(f"the database does not answer: {_line(error)}") from error
 
