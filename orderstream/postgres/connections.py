@@ -111,9 +111,16 @@ async def _fetch(connection: aiopg.Connection, sql: str, parameters: Mapping[str
     cursor = await connection.cursor()
     try:
         await cursor.execute(sql, parameters)
+        _honour_cancellation()
         return list(await cursor.fetchall()) if cursor.description else []
     finally:
         cursor.close()
+
+
+def _honour_cancellation() -> None:
+    # aiopg waits in wait_for, which before Python 3.12 loses a cancellation that comes together with the result.
+    if (task := asyncio.current_task()) is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class Pool:
