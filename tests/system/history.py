@@ -25,7 +25,7 @@ class Arrived(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """A whole snapshot that contains everything up to `seq`: order_id -> version. Lawful at the start, or after a reset."""
+    """A whole snapshot that contains everything up to `seq`: order_id -> version. Lawful only at the start."""
 
     seq: int
     orders: Mapping[str, int]

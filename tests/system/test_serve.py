@@ -73,7 +73,7 @@ async def test_serve_refuses_to_start_when_the_database_accepts_and_says_nothing
 async def test_serve_refuses_to_start_when_a_port_is_taken(key: str, database: str, listener: int) -> None:
     """It says which address, and the key that chose it."""
     line = await refusal(database, **{key: f"127.0.0.1:{listener}"})
-    assert line == f"orderstream: cannot listen on 127.0.0.1:{listener} ({key}): address already in use"
+    assert line == f"orderstream: cannot listen on 127.0.0.1:{listener} ({key}): Address already in use"
 
 
 @pytest.mark.system

@@ -15,6 +15,7 @@ import psycopg2
 from tests.services import Address
 from tests.system.clients import ENDLESS, Frame, Stream
 from tests.system.history import Arrived, Committed, Fact, Received, Snapshot
+from tests.system.tables import insert_order
 
 USERS = ["ann", "ben", "cai", "dee"]
 STATUSES = ["submitted", "partially_filled", "pending_cancel", "cancelled", "filled"]
@@ -62,19 +63,23 @@ class Writer:
     def run(self, transactions: int, gate: Callable[[], None]) -> None:
         """That many transactions; `gate` is called before each."""
         with closing(self._session):
-            self._in_one([lambda: self._insert(user) for user in USERS for _ in range(3)])
+            for user in 3 * USERS:
+                self._insert(user)
+            self._session.commit()
             for _ in range(transactions):
                 gate()
                 self._random.choice(_ACTIONS)(self)
 
     def several(self) -> None:
-        """Orders of several users, in an order that is another writer's reversed."""
-        chosen = self._random.sample(self._own, k=min(4, len(self._own)))
-        self._in_one([lambda: self._update(order_id) for order_id in chosen])
+        """Orders of several users, which other writers take in the opposite order."""
+        for order_id in self._random.sample(self._own, k=4):
+            self._update(order_id)
+        self._session.commit()
 
     def alone(self) -> None:
         """An order that all writers change, one statement a transaction."""
-        self._in_one([lambda: self._update(self._random.choice(self._shared))])
+        self._update(self._random.choice(self._shared))
+        self._session.commit()
 
     def undone_half(self) -> None:
         """What came after the savepoint never was."""
@@ -119,11 +124,6 @@ class Writer:
         self._cursor.execute("delete from orders where id = %s", [order_id])
         self._session.commit()
         self.begun()
-
-    def _in_one(self, statements: Sequence[Callable[[], object]]) -> None:
-        for statement in statements:
-            statement()
-        self._session.commit()
 
     def _insert(self, user: str) -> str:
         order_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
@@ -274,15 +274,6 @@ def _fact(frame: Frame) -> Fact:
             return Fact("execution", frame.data["execution"]["id"])
         case _:
             return Fact("order-removed", frame.data["order_id"])
-
-
-def insert_order(cursor: Any, order_id: str, user: str, client_order_id: str = "") -> None:
-    """One order with what the table asks for."""
-    cursor.execute(
-        "insert into orders (id, user_id, client_order_id, symbol, asset_class, side, order_type, platform, quantity)"
-        " values (%s, %s, %s, 'ACME', 'stock', 'buy', 'market', 'web', 1000)",
-        [order_id, user, client_order_id],
-    )
 
 
 def committed(database: str) -> Committed:

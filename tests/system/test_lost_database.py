@@ -1,0 +1,107 @@
+"""The database goes away and comes back: streams stay open, what needs it is told to wait, nothing is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from tests.postgres.servers import TestServer
+from tests.services import PATIENCE_S, RunningService, running_service
+from tests.system.clients import Stream, get, open_stream, poll, ready
+from tests.system.tables import execute, write_orders
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def lost(private_postgres: TestServer) -> str:
+    """The dsn of a database that may be lost."""
+    return private_postgres.dsn(private_postgres.create_database())
+
+
+@pytest.fixture
+async def served(lost: str) -> AsyncIterator[RunningService]:
+    async with running_service(lost, heartbeat_s=0.2, query_timeout_s=2.0) as running:
+        yield running
+
+
+async def until_ready(session: aiohttp.ClientSession, at: RunningService, wanted: bool) -> None:
+    """Asks until the answer is the one wanted."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await ready(session, at) is not wanted:
+            await asyncio.sleep(0.02)
+
+
+async def next_orders(stream: Stream, count: int) -> list[str | None]:
+    """The cursors of the next orders, past heartbeats."""
+    return [(await stream.until("order"))[-1].id for _ in range(count)]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("immediate", [False, True], ids=["stopped", "crashed"])
+async def test_service_goes_on_when_the_database_was_away(
+    immediate: bool, private_postgres: TestServer, lost: str, served: RunningService, session: aiohttp.ClientSession
+) -> None:
+    """An open stream keeps beating and says how far we know; whoever needs the database is told when to ask again; then
+    all goes on, on the same connections and without a hole."""
+    epoch = served.service.hub.epoch
+    async with open_stream(session, served, "ann") as stream:
+        await stream.until("live")
+        write_orders(lost, "ann", 2)
+        assert await next_orders(stream, 2) == [f"{epoch}.1", f"{epoch}.2"]
+
+        private_postgres.stop(immediate=immediate)
+        await until_ready(session, served, False)
+        for _ in range(3):
+            beat = (await stream.until("heartbeat"))[-1]
+            assert beat.data["head"] == f"{epoch}.2"
+        assert (await poll(session, served, "ann", f"{epoch}.1")).cursor == f"{epoch}.2"
+        await expect_unavailable(session, served)
+
+        private_postgres.start()
+        write_orders(lost, "ann", 2)
+        assert await next_orders(stream, 2) == [f"{epoch}.3", f"{epoch}.4"]
+        await until_ready(session, served, True)
+        assert len((await get(session, served, "ben", "/v1/orders")).body["orders"]) == 0
+        async with open_stream(session, served, "ann", header=f"{epoch}.2") as again:
+            assert await next_orders(again, 2) == [f"{epoch}.3", f"{epoch}.4"]
+
+
+async def expect_unavailable(session: aiohttp.ClientSession, at: RunningService) -> None:
+    """What a client that we know nothing of is told."""
+    for path in ("/v1/orders", "/v1/orders/poll"):
+        answer = await get(session, at, "ben", path)
+        assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert answer.body["type"] == "urn:orderstream:problem:database-unavailable"
+    # EventSource would give up for ever on a 503.
+    async with open_stream(session, at, "ben") as stream:
+        frames = await stream.rest()
+    assert [frame.event for frame in frames] == ["retry", "retry", "goaway"]
+    assert frames[-1].data.items() >= {"reason": "overload", "reconnect": True}.items()
+
+
+@pytest.mark.system
+async def test_nothing_is_lost_when_sessions_are_terminated_again_and_again(
+    lost: str, served: RunningService, session: aiohttp.ClientSession
+) -> None:
+    """Follower, sequencer and readers find their way back each time; every event comes once, in order."""
+    epoch = served.service.hub.epoch
+    rounds = 5
+    async with open_stream(session, served, "ann") as stream:
+        await stream.until("live")
+        for _ in range(rounds):
+            write_orders(lost, "ann", 1)
+            execute(
+                lost,
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'orderstream%%'",
+            )
+            write_orders(lost, "ann", 1)
+        assert await next_orders(stream, 2 * rounds) == [f"{epoch}.{seq + 1}" for seq in range(2 * rounds)]
+        await until_ready(session, served, True)
+        assert len((await get(session, served, "ann", "/v1/orders")).body["orders"]) == 2 * rounds
