@@ -24,10 +24,12 @@ from orderstream.postgres.tickets import PostgresTickets
 from orderstream.settings import Settings, host_port
 from orderstream.web.admin import make_admin_app
 from orderstream.web.app import PublicApp, make_app
+from orderstream.web.connection import ConnectionSettings
 from orderstream.web.identity import Authenticator, AuthenticatorSettings
 from orderstream.web.jwks import Jwks, JwksSettings
 from orderstream.web.jwt import JwtSettings, Verifier
 from orderstream.web.keys import fixed_keys
+from orderstream.web.limits import Limits, LimitSettings
 from orderstream.web.seats import WHEEL, PollSettings, StreamSettings
 from orderstream.web.server import Server
 from orderstream.web.ticket_desk import TicketDesk
@@ -70,7 +72,8 @@ class Service:
         self.authenticator = self._make_authenticator()
         self._public = self._make_public()
         admin = make_admin_app(self.meter.registry, self.checks)
-        self._public_server = Server(self._public, drain_timeout_s=settings.drain_timeout_s)
+        connections = part_of(settings, ConnectionSettings)
+        self._public_server = Server(self._public, drain_timeout_s=settings.drain_timeout_s, settings=connections)
         self._admin_server = Server(admin, drain_timeout_s=1.0)
 
     async def start(self) -> None:
@@ -140,6 +143,8 @@ class Service:
             authenticator=self.authenticator,
             stream_settings=part_of(settings, StreamSettings),
             poll_settings=part_of(settings, PollSettings),
+            limits=Limits(part_of(settings, LimitSettings)),
+            body_max_bytes=settings.body_max_bytes,
             cors_origins=origins,
         )
 

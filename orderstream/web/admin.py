@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from orderstream.web.headers import hardened
 from orderstream.web.problems import problems
 
 # name -> None where all is well, else one line of reason.
@@ -33,5 +34,6 @@ def make_admin_app(registry: CollectorRegistry, checks: Checks) -> web.Applicati
         )
 
     app = web.Application(middlewares=[problems])
+    app.on_response_prepare.append(hardened)
     app.add_routes([web.get("/metrics", metrics), web.get("/health/live", live), web.get("/health/ready", ready)])
     return app

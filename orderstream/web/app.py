@@ -6,7 +6,9 @@ from aiohttp import web
 from orderstream.hub import Hub
 from orderstream.ports import Meter, OrderReader
 from orderstream.web import orders, poll, stream, tickets
+from orderstream.web.headers import hardened
 from orderstream.web.identity import Authenticator
+from orderstream.web.limits import LIMITS, Limits, LimitSettings, admission
 from orderstream.web.problems import problems
 from orderstream.web.seats import (
     AUTHENTICATOR,
@@ -23,9 +25,6 @@ from orderstream.web.wheel import Wheel
 
 PublicApp = web.Application
 
-# Nothing here takes a body larger than this.
-_MAX_BODY_BYTES = 65_536
-
 
 def make_app(
     *,
@@ -35,11 +34,14 @@ def make_app(
     authenticator: Authenticator,
     stream_settings: StreamSettings,
     poll_settings: PollSettings,
+    limits: Limits | None = None,
+    body_max_bytes: int = 65_536,
     cors_origins: frozenset[str] = frozenset(),
 ) -> web.Application:
     """The public application; `app[WHEEL].run()` must be kept running beside it."""
-    app = web.Application(middlewares=[problems], client_max_size=_MAX_BODY_BYTES)
-    app.on_response_prepare.append(_name_no_version)
+    app = web.Application(middlewares=[problems, stream.refusals, admission], client_max_size=body_max_bytes)
+    app.on_response_prepare.append(hardened)
+    app[LIMITS] = limits or Limits(LimitSettings())
     app[HUB] = hub
     app[ORDERS] = order_reader
     app[METER] = meter
@@ -59,11 +61,6 @@ def make_app(
     if cors_origins:
         _allow_origins(app, cors_origins)
     return app
-
-
-async def _name_no_version(_: web.Request, response: web.StreamResponse) -> None:
-    # aiohttp would name its own version and Python's.
-    response.headers.setdefault("Server", "orderstream")
 
 
 def _allow_origins(app: web.Application, origins: frozenset[str]) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from orderstream.errors import InvalidParameter
+from orderstream.web.limits import LIMITS
 from orderstream.web.seats import AUTHENTICATOR, ORDERS
 
 MAX_LIMIT = 200
@@ -18,6 +19,7 @@ _HEADERS = {"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie
 async def list_orders(request: web.Request) -> web.Response:
     """A page, newest first, and where the next one starts."""
     identity = await request.app[AUTHENTICATOR].authenticate(request)
+    request.app[LIMITS].admit_user(identity.user_id)
     status = request.query.get("status", "all")
     if status not in _OPEN:
         raise InvalidParameter("status must be open, closed or all")
@@ -45,6 +47,7 @@ async def list_orders(request: web.Request) -> web.Response:
 async def one_order(request: web.Request) -> web.Response:
     """One order with its executions, oldest first."""
     identity = await request.app[AUTHENTICATOR].authenticate(request)
+    request.app[LIMITS].admit_user(identity.user_id)
     order_id = request.match_info["order_id"]
     if len(order_id) > 255 or not order_id.isprintable():
         raise InvalidParameter("this is not an order id")

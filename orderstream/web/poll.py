@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from orderstream.core.claims import Identity
 from orderstream.core.conditional import ANY, entity_tags, preferred_wait_s
 from orderstream.core.cursor import Cursor, parse_cursor
 from orderstream.core.delivery import Item, Live, Reset, SnapshotEnd, SnapshotPart
@@ -17,6 +18,7 @@ from orderstream.core.events import Event
 from orderstream.errors import Unavailable
 from orderstream.hub import Subscriber
 from orderstream.ports import Meter
+from orderstream.web.limits import LIMITS
 from orderstream.web.seats import AUTHENTICATOR, HUB, METER, POLL_SETTINGS
 
 # Polls that were answered together must not come back together.
@@ -100,6 +102,14 @@ class PollOutlet:
 async def poll(request: web.Request) -> web.Response:
     """Answers 200 with what is new or a snapshot, 304 when nothing came within the time."""
     identity = await request.app[AUTHENTICATOR].authenticate(request)
+    limits = request.app[LIMITS]
+    limits.admit_user(identity.user_id)
+    # Not counted again at the end: to refuse an answer that is there would only make the client ask again.
+    with limits.polling(identity.user_id):
+        return await _poll(request, identity)
+
+
+async def _poll(request: web.Request, identity: Identity) -> web.Response:
     settings, meter = request.app[POLL_SETTINGS], request.app[METER]
     tags = request.headers.getall("If-None-Match", [])
     cursor = _cursor(", ".join(tags), request.app[HUB].epoch) if tags else None

@@ -1,5 +1,6 @@
 """Every error as RFC 9457 problem+json: a stable `type`, `status` the real one, nothing internal in `detail`."""
 
+import math
 import secrets
 from collections.abc import Awaitable, Callable
 
@@ -7,11 +8,24 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from orderstream.errors import OrderstreamError, RequestError, Unauthorized, Unavailable
+from orderstream.errors import OrderstreamError, RequestError, TooManyRequests, Unauthorized, Unavailable
 
 _log = structlog.get_logger()
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# Ours, since the phrase of a status differs between versions of Python: (problem, detail).
+_OF_STATUS = {
+    400: ("bad-request", "The request cannot be read."),
+    403: ("forbidden", "This is not allowed."),
+    404: ("not-found", "There is nothing at this address."),
+    405: ("method-not-allowed", "This resource does not take this method; see Allow."),
+    413: ("content-too-large", "The request's body is too large."),
+    414: ("uri-too-long", "The request's URL is too long."),
+    417: ("expectation-failed", "Only Expect: 100-continue is understood."),
+    431: ("header-too-large", "The request has a header that is too long, or too many of them."),
+}
+_PREFLIGHT_REFUSED = "This origin may not use this resource, or not with this method and these headers."
 
 
 def problem(status: int, kind: str, detail: str, headers: dict[str, str] | None = None, **more: str) -> web.Response:
@@ -27,7 +41,7 @@ def problem(status: int, kind: str, detail: str, headers: dict[str, str] | None 
         status=status,
         body=msgspec.json.encode(body),
         content_type="application/problem+json",
-        headers={"Cache-Control": "no-store", **(headers or {})},
+        headers={"Cache-Control": "no-store", "Vary": "Authorization, Cookie, Origin", **(headers or {})},
     )
 
 
@@ -37,10 +51,30 @@ def of_error(error: RequestError | Unavailable) -> web.Response:
     if isinstance(error, Unauthorized):
         # RFC 6750 section 3.1: no error code where no credential was sent.
         headers["WWW-Authenticate"] = f'Bearer error="{error.code}"' if error.code else "Bearer"
+    if isinstance(error, TooManyRequests | Unavailable):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, Unavailable):
-        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
         return problem(error.status, error.problem, "A part of the service is not available; try again.", headers)
     return problem(error.status, error.problem, str(error), headers)
+
+
+def of_status(status: int, headers: dict[str, str] | None = None) -> web.Response:
+    """The answer to what HTTP itself refuses."""
+    kind, detail = _OF_STATUS.get(status, _OF_STATUS[400])
+    return problem(status, kind, detail, headers)
+
+
+def of_http_exception(error: web.HTTPException) -> web.Response:
+    """The answer in place of aiohttp's own, whose text may quote the request."""
+    kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+    return of_status(error.status, kept)
+
+
+def of_incident(error: BaseException | None, path: str) -> web.Response:
+    """The answer to what should not happen: the log knows what, the client only which."""
+    incident = secrets.token_hex(8)
+    _log.error("request-failed", incident=incident, path=path, exc_info=error)
+    return problem(500, "internal-error", "Something went wrong here; the incident was logged.", incident=incident)
 
 
 @web.middleware
@@ -49,21 +83,24 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except (RequestError, Unavailable) as error:
-        return of_error(error)
+        return _unless_begun(request, of_error(error))
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        kind = error.reason.lower().replace(" ", "-").replace("'", "")
-        kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
-        return problem(error.status, kind, _WHY.get(error.status, error.reason), kept)
+        if request.method == "OPTIONS" and error.status == 403:
+            return problem(403, "preflight-refused", _PREFLIGHT_REFUSED)
+        return of_http_exception(error)
+    except web.RequestPayloadError:
+        return of_status(400)
+    except ConnectionResetError:
+        # The client is gone, and with it whoever could be answered.
+        raise
     except (Exception, OrderstreamError) as error:  # noqa: BLE001 - the top of a request
-        incident = secrets.token_hex(8)
-        _log.error("request-failed", incident=incident, path=request.path, exc_info=error)
-        return problem(500, "internal-error", "Something went wrong here; the incident was logged.", incident=incident)
+        return _unless_begun(request, of_incident(error, request.path))
 
 
-_WHY = {
-    404: "There is nothing at this address.",
-    405: "This resource does not take this method; see Allow.",
-    413: "The request's body is too large.",
-}
+def _unless_begun(request: web.Request, answer: web.Response) -> web.Response:
+    """A second head in the midst of a stream would be taken for its events: the connection ends instead."""
+    if request.writer.output_size > 0:
+        raise ConnectionResetError
+    return answer

@@ -1,10 +1,12 @@
 """An application on a port: how connections are taken, and how they are let go."""
 
+import asyncio
 import os
 
 from aiohttp import web
 
 from orderstream.errors import OperatorError
+from orderstream.web.connection import Connection, ConnectionSettings
 
 # A kernel queue for the connections that arrive while the loop is busy; aiohttp's default is 128.
 _BACKLOG = 4096
@@ -13,25 +15,36 @@ _BACKLOG = 4096
 class Server:
     """One listening application: `start`, then `refuse` new connections, then `stop`."""
 
-    def __init__(self, app: web.Application, *, drain_timeout_s: float) -> None:
+    def __init__(
+        self, app: web.Application, *, drain_timeout_s: float, settings: ConnectionSettings | None = None
+    ) -> None:
         # A handler whose client is gone must learn of it; a stream or a poll would wait on.
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=drain_timeout_s)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=drain_timeout_s)
+        self._settings = settings or ConnectionSettings()
+        self._connections: set[Connection] = set()
+        self._listener: asyncio.Server | None = None
 
     async def start(self, host: str, port: int, *, key: str) -> None:
         """Listens; raises OperatorError that names the settings `key` where it cannot."""
         await self._runner.setup()
+        loop = asyncio.get_running_loop()
         try:
-            await web.TCPSite(self._runner, host, port, backlog=_BACKLOG).start()
+            self._listener = await loop.create_server(self._connection, host, port, backlog=_BACKLOG)
         except OSError as error:
             # asyncio writes the address into strerror, and each loop in its own words.
-            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+            reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
             raise OperatorError(f"cannot listen on {host}:{port} ({key}): {reason}") from None
 
     async def refuse(self) -> None:
         """Closes the listening socket; what is open goes on."""
-        for site in list(self._runner.sites):
-            await site.stop()
+        if self._listener is not None:
+            self._listener.close()
 
     async def stop(self) -> None:
         """Waits for the handlers, `drain_timeout_s` at most, and ends what is left."""
+        await self.refuse()
         await self._runner.cleanup()
+
+    def _connection(self) -> Connection:
+        assert self._runner.server is not None
+        return Connection(self._runner.server, self._settings, self._connections)

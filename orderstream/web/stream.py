@@ -16,11 +16,13 @@ from aiohttp_sse import EventSourceResponse
 
 from orderstream.core import frames
 from orderstream.core.delivery import Item
-from orderstream.errors import SessionRevoked, Unavailable
+from orderstream.errors import SessionRevoked, TooManyRequests, Unavailable
 from orderstream.hub import Hub, Subscriber
 from orderstream.ports import Meter
 from orderstream.web.expiry import Expiry
 from orderstream.web.jwt import ExpiredJwt
+from orderstream.web.limits import LIMITS
+from orderstream.web.problems import Handler
 from orderstream.web.seats import AUTHENTICATOR, HUB, METER, STREAM_SETTINGS, WHEEL
 from orderstream.web.wheel import JITTER
 
@@ -161,8 +163,20 @@ class StreamOutlet:
             self.subscriber.pump()
 
 
+@web.middleware
+async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Says on the stream itself what elsewhere is 429 or 503, at which an EventSource would give up for ever."""
+    try:
+        return await handler(request)
+    except (TooManyRequests, Unavailable) as error:
+        if request.match_info.handler is not stream or request.writer.output_size > 0:
+            raise
+        return await _turned_away(request, "overload", int(max(1.0, error.retry_after_s) * 1000))
+
+
 async def stream(request: web.Request) -> web.StreamResponse:
     """Opens a stream and stays until it ends."""
+    limits = request.app[LIMITS]
     try:
         identity = await request.app[AUTHENTICATOR].authenticate(request, ticket=True)
     # A status other than 200 would make an EventSource give up for ever.
@@ -171,6 +185,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
     # And so it should: WHATWG HTML 9.2.3, "HTTP 204 No Content".
     except SessionRevoked:
         return web.Response(status=204, headers={"Cache-Control": "no-store"})
+    limits.admit_user(identity.user_id)
+    limits.admit_stream()
     # What the browser remembers wins over what its page knew when it was loaded.
     cursor = request.headers.get("Last-Event-ID") or request.query.get("cursor") or None
     response, outlet = await _open(request)
@@ -181,11 +197,13 @@ async def stream(request: web.Request) -> web.StreamResponse:
     log = _log.bind(user_id=identity.user_id, session_id=identity.session_id, transport=outlet.transport)
     log.info("stream-opened", cursor=_shown(cursor))
     try:
+        limits.seat_stream(identity.user_id, outlet)
         _subscribe(request.app[HUB], identity.user_id, cursor, outlet)
         expiry.renew(identity.expires_at)
         request.app[WHEEL].add(outlet)
         reason = await outlet.closed
     finally:
+        limits.leave_stream(identity.user_id, outlet)
         expiry.cancel()
         outlet.close(reason)
         outlet.stop_draining()

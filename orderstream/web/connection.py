@@ -1,0 +1,142 @@
+"""One client's connection: how long its requests may take to arrive, how large they may be, and what is said of those
+that cannot be read.
+
+aiohttp closes a connection that stays idle, but gives a head that trickles in as long, and a body for ever; and it
+quotes an unreadable request back, as text. Both are put right here, where its protocol is made to be extended.
+"""
+
+import asyncio
+
+import msgspec
+import structlog
+from aiohttp import StreamReader, web
+from aiohttp.http_exceptions import LineTooLong
+
+from orderstream.web.headers import harden
+from orderstream.web.problems import of_http_exception, of_incident, of_status
+
+_log = structlog.get_logger()
+
+# What a client may go on to send of a request that is answered already, so that it can read the answer.
+_LINGERING_S = 1.0
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True):
+    """From the settings of the same names."""
+
+    max_connections: int = 50_000
+    request_head_timeout_s: float = 10.0
+    request_body_timeout_s: float = 10.0
+    keepalive_timeout_s: float = 75.0
+    url_max_bytes: int = 8192
+    header_max_bytes: int = 16_384
+    max_headers: int = 64
+    head_max_bytes: int = 65_536
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's protocol with deadlines, a bounded head, and answers of our own. `others` holds all open ones."""
+
+    __slots__ = ("_head_bytes", "_head_deadline", "_others", "_settings")
+
+    def __init__(self, server: web.Server, settings: ConnectionSettings, others: "set[Connection]") -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]
+            keepalive_timeout=settings.keepalive_timeout_s,
+            lingering_time=_LINGERING_S,
+            max_line_size=settings.url_max_bytes,
+            max_field_size=settings.header_max_bytes,
+            max_headers=settings.max_headers,
+            # No resource takes a compressed body, and a small one may be made to hold a large one.
+            auto_decompress=False,
+        )
+        self._settings = settings
+        self._others = others
+        self._head_bytes = 0
+        self._head_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if len(self._others) >= self._settings.max_connections:
+            # To answer would take a request's worth of work for each of those that are too many.
+            transport.abort()  # type: ignore[attr-defined]
+            return
+        self._others.add(self)
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._others.discard(self)
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        known = self._request_count
+        super().data_received(data)
+        if self._request_count > known:
+            self._head_arrived()
+            if self._messages:
+                self._expect_body(self._messages[-1][1])
+        elif self._waiter is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._settings.head_max_bytes:
+                self.force_close()
+            elif self._head_deadline is None:
+                self._expect_head()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """In place of aiohttp's, which shows what it could not read, and logs it."""
+        if isinstance(exc, ConnectionError):
+            raise exc
+        answer = of_status(self._status(exc)) if status == 400 else of_incident(exc, request.path)
+        if request.writer.output_size > 0:
+            raise ConnectionResetError
+        # No application sees this answer.
+        harden(answer.headers)
+        answer.force_close()
+        return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Raised outside of the middlewares, such as 417."""
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            resp = of_http_exception(resp)
+        return await super().finish_response(request, resp, start_time)
+
+    def _status(self, exc: BaseException | None) -> int:
+        """414 and 431 (RFC 6585 section 5) for what is too long, else 400."""
+        if isinstance(exc, LineTooLong):
+            return 414 if self._is_of_url(exc) else 431
+        return 431 if str(getattr(exc, "message", "")).startswith("Too many headers") else 400
+
+    def _is_of_url(self, exc: LineTooLong) -> bool:
+        # The parser tells the two apart by their limit only; where that is the same, by the slash of a URL.
+        line, limit, *_ = exc.args
+        if self.max_line_size != self.max_field_size:
+            return bool(limit == self.max_line_size)
+        return bytes(line).startswith((b"/", b"http"))
+
+    def _expect_head(self) -> None:
+        self._head_deadline = self._loop.call_later(self._settings.request_head_timeout_s, self.force_close)
+
+    def _head_arrived(self) -> None:
+        self._head_bytes = 0
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+    def _expect_body(self, body: StreamReader) -> None:
+        if not body.is_eof():
+            self._loop.call_later(self._settings.request_body_timeout_s, self._close_unless_whole, body)
+
+    def _close_unless_whole(self, body: StreamReader) -> None:
+        if not body.is_eof():
+            self.force_close()

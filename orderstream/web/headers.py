@@ -1,0 +1,29 @@
+"""Headers that every answer carries, whoever made it: what a browser may do with it, and no names of versions."""
+
+from collections.abc import MutableMapping
+
+from aiohttp import web
+
+# Cross-Origin-Resource-Policy is looked at for requests without CORS only (Fetch, "cross-origin resource policy
+# check"): `same-origin` keeps an answer out of another site's <img> or <script>, and takes nothing from the origins
+# that CORS allows.
+_ALWAYS = {
+    "Server": "orderstream",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# Nothing that we answer is a document, but for a page that brings a policy of its own.
+_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+def harden(headers: MutableMapping[str, str]) -> None:
+    """Adds them; aiohttp's own `Server`, which names its version and Python's, is replaced."""
+    headers.update(_ALWAYS)
+    headers.setdefault("Content-Security-Policy", _POLICY)
+    headers.setdefault("Vary", "Origin")
+
+
+async def hardened(_: web.Request, response: web.StreamResponse) -> None:
+    """For `on_response_prepare`."""
+    harden(response.headers)

@@ -1,0 +1,197 @@
+"""Connections: what is slow or too large is cut, and what cannot be read is told so as a problem."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from orderstream.web.connection import ConnectionSettings
+from tests.waiting import eventually
+from tests.web.edge import Edge, edge, request
+
+SHORT = ConnectionSettings(request_head_timeout_s=0.05, request_body_timeout_s=0.05, keepalive_timeout_s=0.2)
+HEAD = b"GET /v1/orders HTTP/1.1\r\nHost: localhost\r\n"
+MARK = "aTtAcKeR"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "kind"),
+    [
+        (f"GET /{MARK} HTTP/9.9\r\n\r\n".encode(), 400, "bad-request"),
+        (f"{MARK}\r\n\r\n".encode(), 400, "bad-request"),
+        (b"\x16\x03\x01\x02\x00\x01" + MARK.encode(), 400, "bad-request"),
+        (f"GET / HTTP/1.1\r\n{MARK}: x\r\n\r\n".encode(), 400, "bad-request"),
+        (HEAD + f"{MARK} x: y\r\n\r\n".encode(), 400, "bad-request"),
+        (HEAD + f"X: {MARK}\0\r\n\r\n".encode(), 400, "bad-request"),
+        (HEAD + f"Host: {MARK}\r\n\r\n".encode(), 400, "bad-request"),
+        (HEAD + f"Content-Length: {MARK}\r\n\r\n".encode(), 400, "bad-request"),
+        (HEAD + f"Content-Length: 5\r\nTransfer-Encoding: chunked\r\nX: {MARK}\r\n\r\n".encode(), 400, "bad-request"),
+        (f"{MARK} /v1/orders HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 400, "bad-request"),
+        (f"GET http://[{MARK}/ HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 400, "bad-request"),
+        (f"GET /{MARK * 1100} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 414, "uri-too-long"),
+        (HEAD + f"X: {MARK * 2100}\r\n\r\n".encode(), 431, "header-too-large"),
+        (HEAD + f"{MARK * 2100}: x\r\n\r\n".encode(), 431, "header-too-large"),
+        (HEAD + b"".join(f"X-{MARK}-{n}: x\r\n".encode() for n in range(64)) + b"\r\n", 431, "header-too-large"),
+        (HEAD + f"Connection: close\r\nExpect: {MARK}\r\n\r\n".encode(), 417, "expectation-failed"),
+    ],
+)
+async def test_unreadable_request_is_told_so_without_being_shown(raw: bytes, status: int, kind: str) -> None:
+    """P-LIMIT-8: a problem, with none of its bytes, no HTML, no name from Python, and the headers of every answer."""
+    async with edge() as served:
+        answer = await served.raw(raw)
+    assert (answer.status, answer.kind) == (status, kind)
+    assert MARK.lower() not in answer.raw.decode("latin-1").lower()
+    assert not [word for word in (b"<", b"aiohttp", b"Python", b"Error") if word in answer.raw]
+    assert answer.headers["server"] == "orderstream"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /v1/orders HTT", HEAD + b"X: "])
+async def test_connection_is_closed_when_its_head_does_not_come(sent: bytes) -> None:
+    """P-LIMIT-9: silence, or a head that stops in the middle."""
+    async with edge(connections=SHORT) as served:
+        line = await served.line()
+        line.send(sent)
+        assert await line.rest() == b""
+
+
+async def test_head_must_be_whole_in_time_even_if_it_keeps_coming() -> None:
+    """P-LIMIT-9: a byte now and then buys no time."""
+    settings = ConnectionSettings(request_head_timeout_s=0.3, keepalive_timeout_s=3600)
+    async with edge(connections=settings) as served:
+        line = await served.line()
+        line.send(HEAD)
+        closed = asyncio.ensure_future(line.rest())
+        while not closed.done():
+            line.send(b"X: y\r\n")
+            await asyncio.wait([closed], timeout=0.02)
+        assert closed.result() == b""
+
+
+async def test_next_head_has_the_same_time() -> None:
+    """P-LIMIT-9: a connection that was good once is no better than a new one."""
+    settings = ConnectionSettings(request_head_timeout_s=0.1, keepalive_timeout_s=3600)
+    async with edge(connections=settings) as served:
+        line = await served.line()
+        line.send(request("/v1/orders"))
+        await line.until(b"}")
+        line.send(HEAD)
+        assert await line.rest() == b""
+
+
+async def test_idle_connection_is_closed_after_a_while() -> None:
+    """Longer than a head may take: the next request need not have begun."""
+    async with edge(connections=SHORT) as served:
+        line = await served.line()
+        line.send(request("/v1/orders"))
+        await line.until(b"}")
+        assert await line.rest() == b""
+
+
+async def test_head_is_bounded_as_a_whole() -> None:
+    """P-LIMIT-8: many headers, none of them too long, are cut off."""
+    settings = ConnectionSettings(head_max_bytes=4096, request_head_timeout_s=3600)
+    async with edge(connections=settings) as served:
+        line = await served.line()
+        line.send(HEAD)
+        closed = asyncio.ensure_future(line.rest())
+        while not closed.done():
+            line.send(b"X: " + b"y" * 200 + b"\r\n")
+            await asyncio.wait([closed], timeout=0.001)
+        assert closed.result() == b""
+
+
+async def test_stream_outlives_the_time_for_its_head() -> None:
+    """The deadline is the head's, not the request's."""
+    async with edge(connections=SHORT) as served:
+        line = await served.stream()
+        closed = asyncio.ensure_future(line.rest())
+        done, _ = await asyncio.wait([closed], timeout=0.4)
+        assert not done
+        closed.cancel()
+
+
+async def test_body_that_trickles_is_cut_off() -> None:
+    """P-LIMIT-10: whether a handler waits for it or not."""
+    read: list[BaseException] = []
+
+    async def slow(incoming: web.Request) -> web.Response:
+        try:
+            return web.Response(body=await incoming.read())
+        except BaseException as error:
+            read.append(error)
+            raise
+
+    async with edge(connections=SHORT, more=lambda app: app.router.add_post("/slow", slow)) as served:
+        line = await served.line()
+        line.send(request("/slow", method="POST", Content_Length="9") + b"four")
+        assert await line.rest() == b""
+        await eventually(lambda: read)
+    assert isinstance(read[0], asyncio.CancelledError)
+
+
+async def test_body_in_time_is_taken() -> None:
+    """And the connection stays open for the next request."""
+
+    async def echo(incoming: web.Request) -> web.Response:
+        return web.Response(body=await incoming.read())
+
+    async with edge(more=lambda app: app.router.add_post("/echo", echo)) as served:
+        line = await served.line()
+        line.send(request("/echo", method="POST", Content_Length="8") + b"four")
+        line.send(b"more")
+        assert (await line.until(b"fourmore")).startswith(b"HTTP/1.1 200")
+        line.send(request("/v1/orders"))
+        assert (await line.until(b"}")).startswith(b"HTTP/1.1 200")
+
+
+CHUNKED = b"10001\r\n" + b"x" * 0x10001 + b"\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("declared", "body"), [({"Content_Length": "65537"}, b""), ({"Transfer_Encoding": "chunked"}, CHUNKED)]
+)
+async def test_body_that_is_too_large_is_413(declared: dict[str, str], body: bytes) -> None:
+    """P-LIMIT-8: at once where its length is told, else when it is read."""
+
+    async def read(incoming: web.Request) -> web.Response:
+        return web.Response(body=await incoming.read())
+
+    async with edge(more=lambda app: app.router.add_post("/read", read)) as served:
+        answer = await served.raw(request("/read", method="POST", Connection="close", **declared) + body)
+    assert (answer.status, answer.kind) == (413, "content-too-large")
+
+
+async def test_body_that_is_no_body_ends_the_request() -> None:
+    """P-LIMIT-10: after a chunk whose size cannot be read nothing can come, and the connection is closed in time."""
+    reading = asyncio.Event()
+
+    async def read(incoming: web.Request) -> web.Response:
+        reading.set()
+        return web.Response(body=await incoming.read())
+
+    async with edge(connections=SHORT, more=lambda app: app.router.add_post("/read", read)) as served:
+        line = await served.line()
+        line.send(request("/read", method="POST", Transfer_Encoding="chunked"))
+        await reading.wait()
+        line.send(b"2\r\nab\r\nzz\r\n")
+        assert await line.rest() == b""
+
+
+async def test_connections_beyond_the_most_are_closed_at_once() -> None:
+    """Those that are open stay, and one that ends makes room."""
+    async with edge(connections=ConnectionSettings(max_connections=2)) as served:
+        first, second = await served.stream(), await served.stream()
+        assert await (await served.line()).rest() == b""
+        await first.close()
+        await until_admitted(served)
+        second.send(b"")
+
+
+async def until_admitted(served: Edge) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            line = await served.line()
+            line.send(request("/v1/orders", Connection="close"))
+            if await line.rest():
+                return
