@@ -1,5 +1,8 @@
 -- What the feed keeps: outbox -> (sequencer) -> events, with the checkpoints between them and the epoch.
 
+-- Names are looked up now, where nobody else can have made any.
+set local search_path = pg_catalog, pg_temp;
+
 create schema if not exists orderstream;
 
 -- What order transactions wrote and nobody has numbered yet. Only ever inserted into by the triggers, and deleted
@@ -60,15 +63,15 @@ create table orderstream.epochs (
 
 -- The WAL timeline in force, from the name of the file being written; errors on a standby, where nobody may number.
 create function orderstream.timeline() returns text
-language sql volatile as $$
-    select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
-$$;
+language sql volatile
+return substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8);
 
 -- Ends the promise made so far: every cursor given out is answered with a reset from now on. What waits in the outbox
 -- is not numbered any more (fresh snapshots contain it), which also frees a dump restored into another
--- cluster from transaction ids that mean nothing there.
+-- cluster from transaction ids that mean nothing there. With the caller's rights: whoever takes the sequencer's steps
+-- has all that it needs but the right to add an epoch.
 create function orderstream.new_epoch(why text default 'by hand') returns text
-language plpgsql as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     made text;
 begin
@@ -84,5 +87,8 @@ begin
     perform pg_notify('orderstream_events', '');
     return made;
 end $$;
+
+-- A function is everybody's to call unless one says otherwise; who may is in config/grants.sql.
+revoke execute on all functions in schema orderstream from public;
 
 select orderstream.new_epoch('first migration');

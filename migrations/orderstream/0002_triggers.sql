@@ -2,26 +2,31 @@
 --
 -- The law (I1): nothing here waits for another transaction, and nothing here can make the order's statement fail for a
 -- reader's sake. Statement triggers with transition tables, so that a bulk update is one insert-select.
+--
+-- Whose rights: the two functions that write the outbox run with their owner's, so that an order service needs none of
+-- ours. Hence nothing of the writer's may be looked up in them: their search_path is fixed, with pg_temp named last
+-- (left out, even as '', it is searched before pg_catalog for types and tables, and a temporary domain `text` would run
+-- its check as the owner), and what they call has its names bound here, by RETURN, or is called from nowhere else.
+
+set local search_path = pg_catalog, pg_temp;
 
 create function orderstream.rfc3339(at timestamptz) returns text
-language sql immutable parallel safe as $$
-    select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-$$;
+language sql immutable parallel safe
+return to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 
 -- FIX LeavesQty: an order that has ended leaves nothing, whatever OrderQty - CumQty says.
 create function orderstream.remaining(status text, quantity numeric, filled_quantity numeric) returns numeric
-language sql immutable parallel safe as $$
-    select case when status in ('filled', 'done_for_day', 'cancelled', 'calculated', 'rejected', 'expired')
-        then 0 else quantity - filled_quantity end
-$$;
+language sql immutable parallel safe
+return case when status in ('filled', 'done_for_day', 'cancelled', 'calculated', 'rejected', 'expired')
+        then 0 else quantity - filled_quantity end;
 
 -- FIX ExecType, where the writer does not say: a change of the filled quantity is the news, then one of the status,
 -- then one of the terms.
 create function orderstream.exec_type(
     old_status text, new_status text, old_filled numeric, new_filled numeric, same_terms boolean
 ) returns text
-language sql immutable parallel safe as $$
-    select case
+language sql immutable parallel safe
+return case
         when new_filled > coalesce(old_filled, 0) then 'trade'
         when new_filled < old_filled then 'trade_correct'
         when new_status = 'submitted' and (old_status is null or old_status = 'pending_new') then 'new'
@@ -29,8 +34,7 @@ language sql immutable parallel safe as $$
         when new_status is not distinct from old_status then case when same_terms then 'restated' else 'replaced' end
         when new_status in ('pending_new', 'done_for_day', 'pending_cancel', 'cancelled', 'pending_replace', 'stopped',
                             'suspended', 'calculated', 'rejected', 'expired') then new_status
-        else 'restated' end
-$$;
+        else 'restated' end;
 
 -- An order and an execution as clients see them: the names of their JSON fields, in order. (row_to_json of a type is
 -- a third faster than json_build_object, and without blanks.)
@@ -51,25 +55,23 @@ create function orderstream.order_json(
     average_price numeric, status text, reason_code text, reason text, version bigint,
     created_at timestamptz, updated_at timestamptz
 ) returns json
-language sql stable parallel safe as $$
-    select row_to_json(row(
+language sql stable parallel safe
+return row_to_json(row(
         id, client_order_id, symbol, asset_class, side, order_type, time_in_force, platform, trim_scale(quantity),
         trim_scale(price), trim_scale(stop_price), trim_scale(filled_quantity),
         trim_scale(orderstream.remaining(status, quantity, filled_quantity)), trim_scale(average_price), status,
         reason_code, reason, version, orderstream.rfc3339(created_at), orderstream.rfc3339(updated_at)
-    )::orderstream.order_document)
-$$;
+    )::orderstream.order_document);
 
 create function orderstream.execution_json(
     id text, order_id text, symbol text, side text, quantity numeric, price numeric, kind text, refers_to text,
     executed_at timestamptz
 ) returns json
-language sql stable parallel safe as $$
-    select row_to_json(row(
+language sql stable parallel safe
+return row_to_json(row(
         id, order_id, symbol, side, trim_scale(quantity), trim_scale(price), kind, refers_to,
         orderstream.rfc3339(executed_at)
-    )::orderstream.execution_document)
-$$;
+    )::orderstream.execution_document);
 
 -- The same documents for the readers: snapshots and lists. Their text is the text in the events.
 create view orderstream.orders as
@@ -91,12 +93,11 @@ from public.executions e;
 -- possible at all they keep quiet and the sequencer polls, unless the operator says that orders are never
 -- prepared: alter database … set orderstream.doorbell = 'on'. With 'off' they always keep quiet.
 create function orderstream.doorbell_enabled() returns boolean
-language sql stable as $$
-    select case coalesce(current_setting('orderstream.doorbell', true), '')
+language sql stable
+return case coalesce(current_setting('orderstream.doorbell', true), '')
         when 'on' then true
         when 'off' then false
-        else current_setting('max_prepared_transactions') = '0' end
-$$;
+        else current_setting('max_prepared_transactions') = '0' end;
 
 -- Wakes the sequencer if it sleeps. The sleeper holds the doorbell's advisory lock exclusively: a shared lock granted
 -- means nobody sleeps, and held until commit it keeps the sequencer from lying down before it has seen this
@@ -111,7 +112,7 @@ begin
 end $$;
 
 create function orderstream.orders_changed() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     written timestamptz := clock_timestamp();
     written_json json := to_json(orderstream.rfc3339(written));
@@ -181,7 +182,7 @@ end $$;
 -- Executions are only ever added to; an update (a late repair by hand) is told as the execution it became, a deletion
 -- (archiving, or the order's own removal) is not news. The order says whose it is.
 create function orderstream.executions_changed() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     written timestamptz := clock_timestamp();
     written_json json := to_json(orderstream.rfc3339(written));
@@ -224,3 +225,6 @@ create trigger orderstream_updated after update on public.executions
     referencing new table as new_rows for each statement execute function orderstream.executions_changed();
 create trigger orderstream_truncated before truncate on public.executions
     for each statement execute function orderstream.truncate_refused();
+
+-- Whoever may name a trigger function can have it run, with its owner's rights, on a table and types of their own.
+revoke execute on all functions in schema orderstream from public;

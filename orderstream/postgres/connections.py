@@ -38,6 +38,16 @@ _UNAVAILABLE = (
     OSError,
 )
 
+# Put right by a migration, or by config/grants.sql, without a restart of ours.
+_NOT_READY = (
+    psycopg2.errors.UndefinedTable,
+    psycopg2.errors.InvalidSchemaName,
+    psycopg2.errors.InsufficientPrivilege,
+)
+
+# First in every session: what others put into public, or a session into pg_temp, is not ours to call.
+PREPARE = "set jit = off; set search_path = pg_catalog, pg_temp"
+
 
 async def translated(work: Awaitable[T]) -> T:
     """Awaits `work`; what says that the database is not there raises DatabaseUnavailable, a bug stays what it is."""
@@ -49,7 +59,7 @@ async def translated(work: Awaitable[T]) -> T:
     except _UNAVAILABLE as error:
         raise DatabaseUnavailable(f"the database does not answer: {_line(error)}") from error
     except psycopg2.ProgrammingError as error:
-        if isinstance(error, (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName)):
+        if isinstance(error, _NOT_READY):
             raise DatabaseUnavailable(f"the database is not ready: {_line(error)}") from error
         raise
 
@@ -184,4 +194,4 @@ class Pool:
 
     async def _prepare(self, connection: aiopg.Connection) -> None:
         limit_ms = int(self._timeout_s * 1000)
-        await _fetch(connection, f"set jit = off; set statement_timeout = {limit_ms}", None)
+        await _fetch(connection, f"{PREPARE}; set statement_timeout = {limit_ms}", None)

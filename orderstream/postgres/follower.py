@@ -12,7 +12,7 @@ import structlog
 from orderstream.core.events import SequencedEvent
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter, Publisher
-from orderstream.postgres.connections import Session, open_session
+from orderstream.postgres.connections import PREPARE, Session, open_session
 from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
@@ -60,7 +60,7 @@ class Follower:
     async def _follow(self) -> None:
         session = await open_session(self._database_url, name="follower", timeout_s=self._timeout_s)
         try:
-            await session.fetch("set jit = off; listen orderstream_events")
+            await session.fetch(f"{PREPARE}; listen orderstream_events")
             await self._await_epoch(session)
             while await self._read(session):
                 pass

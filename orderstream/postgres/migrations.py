@@ -105,14 +105,11 @@ def apply(
     """
     known = packaged() if migrations is None else migrations
     with _session(dsn, timeout_s) as session:
-        _execute(session, "select pg_advisory_lock(%s, %s)", _LOCK)
-        _execute(session, "select set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
-        _create_ledger(session)
-        pending = [row.migration for row in _compare(session, known, with_tables) if row.applied_at is None]
-        for migration in pending:
-            report(f"applying {migration.file}")
-            _apply_one(session, migration)
-        return pending
+        try:
+            return _apply_pending(session, known, with_tables, report)
+        except psycopg2.errors.InsufficientPrivilege as error:
+            may_not = f"the role {session.info.user} may not migrate {dsns.target(dsn)}: {_first_line(error)}"
+            raise SchemaError(f"{may_not}: {_who_may(session)}") from error
 
 
 def check_current(dsn: str, *, timeout_s: float = 10.0, migrations: Sequence[Migration] | None = None) -> None:
@@ -130,6 +127,30 @@ def check_current(dsn: str, *, timeout_s: float = 10.0, migrations: Sequence[Mig
             _require_columns(session)
 
 
+def _apply_pending(
+    session: connection, known: Sequence[Migration], with_tables: bool, report: Report
+) -> list[Migration]:
+    _execute(session, "select pg_advisory_lock(%s, %s)", _LOCK)
+    _execute(session, "select set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
+    _create_ledger(session)
+    pending = [row.migration for row in _compare(session, known, with_tables) if row.applied_at is None]
+    for migration in pending:
+        report(f"applying {migration.file}")
+        _apply_one(session, migration)
+    return pending
+
+
+def _who_may(session: connection) -> str:
+    """What to do about a right that was lacking; ends the transaction."""
+    _execute(session, "rollback")
+    with session.cursor() as cursor:
+        cursor.execute("select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'orderstream'")
+        owner = cursor.fetchone()
+    if owner is not None:
+        return f"run it as {owner[0]}, the owner of the schema orderstream"
+    return "run it as a role that may create in the database, and SELECT and TRIGGER on orders and executions"
+
+
 @contextmanager
 def _session(dsn: str, timeout_s: float) -> Iterator[connection]:
     """A session that commits after each statement, on a server that we can work with."""
@@ -138,6 +159,9 @@ def _session(dsn: str, timeout_s: float) -> Iterator[connection]:
         try:
             _refuse_server(session)
             yield session
+        except psycopg2.errors.InsufficientPrivilege as error:
+            may_not = f"the role {session.info.user} may not read {dsns.target(dsn)}: {_first_line(error)}"
+            raise SchemaError(f"{may_not}: config/grants.sql shows what it needs") from error
         except psycopg2.Error as error:
             raise SchemaError(f"the database {dsns.target(dsn)} failed: {dsns.reason(error, dsn)}") from error
 
@@ -236,6 +260,8 @@ def _apply_one(session: connection, migration: Migration) -> None:
     except psycopg2.errors.DuplicateTable as error:
         hint = ": leave it out by --without-tables if it is yours" if migration.set_name == TABLES else ""
         raise SchemaError(f"{migration.file} failed: {_first_line(error)}{hint}") from error
+    except psycopg2.errors.InsufficientPrivilege:
+        raise
     except psycopg2.errors.LockNotAvailable as error:
         raise SchemaError(f"{migration.file} waited {_LOCK_TIMEOUT} for a lock: try again") from error
     except psycopg2.Error as error:

@@ -19,7 +19,7 @@ import structlog
 from orderstream.core.events import SequencedEvent
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter
-from orderstream.postgres.connections import Session, open_session
+from orderstream.postgres.connections import PREPARE, Session, open_session
 from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
@@ -81,7 +81,7 @@ class Sequencer:
     async def _stand(self) -> None:
         session = await open_session(self._database_url, name="sequencer", timeout_s=self._settings.query_timeout_s)
         try:
-            await session.fetch("listen orderstream_leader")
+            await session.fetch(f"{PREPARE}; listen orderstream_leader")
             while not await self._try_lock(session, LEADER):
                 await session.notified(self._settings.election_s * random.uniform(0.8, 1.2))
             await self._lead(session)
@@ -105,7 +105,7 @@ class Sequencer:
         # A leader that was stopped loses its session, and with it the lock and the pen, so another can take over.
         await session.fetch(
             f"unlisten *; listen orderstream_doorbell; set idle_session_timeout = {idle_ms};"
-            "set jit = off; set enable_seqscan = off; set plan_cache_mode = force_generic_plan"
+            "set enable_seqscan = off; set plan_cache_mode = force_generic_plan"
         )
         if renewed := await session.fetch(query("renew_epoch")):
             _log.warning("epoch-renewed", epoch=renewed[0][0])
