@@ -3,6 +3,7 @@
 import msgspec
 from aiohttp import web
 
+from orderstream.web.limits import LIMITS
 from orderstream.web.seats import AUTHENTICATOR
 from orderstream.web.ticket_desk import TICKET_S
 
@@ -10,7 +11,9 @@ from orderstream.web.ticket_desk import TICKET_S
 async def issue_ticket(request: web.Request) -> web.Response:
     """201 with the ticket; a body is not read."""
     authenticator = request.app[AUTHENTICATOR]
-    ticket = await authenticator.tickets.issue(await authenticator.authenticate(request))
+    identity = await authenticator.authenticate(request)
+    request.app[LIMITS].admit_user(identity.user_id)
+    ticket = await authenticator.tickets.issue(identity)
     return web.Response(
         status=201,
         body=msgspec.json.encode({"ticket": ticket, "expires_in_s": TICKET_S}),
