@@ -84,13 +84,26 @@ class Session:
 
     async def notified(self, timeout_s: float) -> list[str]:
         """The payloads that came, at once or within `timeout_s`; none when the time is over. May be cancelled."""
-        queue = self._connection.notifies
-        payloads: list[str] = []
-        with suppress(asyncio.TimeoutError):
-            if queue.empty() and timeout_s > 0:
+        payloads = self._heard()
+        if not payloads and timeout_s > 0:
+            with suppress(asyncio.TimeoutError):
                 payloads.append((await self._first(timeout_s)).payload)
-        while not queue.empty():
-            payloads.append(queue.get_nowait().payload)
+                payloads += self._heard()
+        return payloads
+
+    def _heard(self) -> list[str]:
+        """What has come. aiopg looks only before it asks psycopg2 to read, so what arrived with the end of an answer
+        lies in psycopg2 until the socket says something again, which may be never."""
+        queue, raw = self._connection.notifies, self._connection.raw
+        payloads: list[str] = []
+        try:
+            while not queue.empty():
+                payloads.append(queue.get_nowait().payload)
+            raw.poll()
+        except psycopg2.Error as error:
+            raise DatabaseUnavailable(f"the database does not answer: {_line(error)}") from error
+        payloads += [notify.payload for notify in raw.notifies]
+        raw.notifies.clear()
         return payloads
 
     async def close(self) -> None:
@@ -111,10 +124,14 @@ class Session:
 
 async def open_session(database_url: str, *, name: str, timeout_s: float) -> Session:
     """Connects within `timeout_s`, then also the time a query may take; `name` is for pg_stat_activity."""
-    connecting = aiopg.connect(
-        database_url, timeout=timeout_s, application_name=f"orderstream {name}", **_LIVENESS, **_AS_TEXT
-    )
-    return Session(await translated(connecting))
+
+    async def connecting() -> aiopg.Connection:
+        # `connect` itself raises, before anything is awaited, where a unix socket is not there.
+        return await aiopg.connect(
+            database_url, timeout=timeout_s, application_name=f"orderstream {name}", **_LIVENESS, **_AS_TEXT
+        )
+
+    return Session(await translated(connecting()))
 
 
 async def _fetch(connection: aiopg.Connection, sql: str, parameters: Mapping[str, Any] | None) -> list[Row]:
