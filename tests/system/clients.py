@@ -48,10 +48,12 @@ class Stream:
     async def until(self, *events: str) -> list[Frame]:
         """Everything up to and with the first of these events; fails where the stream ends before."""
         got: list[Frame] = []
-        while not got or got[-1].event not in events:
-            frame = await self.next()
-            assert frame is not None, f"the stream ended before {events}: {got}"
-            got.append(frame)
+        # Heartbeats alone would keep it waiting for ever.
+        async with asyncio.timeout(PATIENCE_S):
+            while not got or got[-1].event not in events:
+                frame = await self.next()
+                assert frame is not None, f"the stream ended before {events}: {got}"
+                got.append(frame)
         return got
 
     async def rest(self) -> list[Frame]:

@@ -21,7 +21,11 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 def lost(private_postgres: TestServer) -> str:
     """The dsn of a database that may be lost."""
-    return private_postgres.dsn(private_postgres.create_database())
+    name = private_postgres.create_database()
+    # A copy of a template takes the sequences' prefetched values along, unlogged: a crash before the next checkpoint
+    # would give the same ids out again.
+    private_postgres.execute("checkpoint")
+    return private_postgres.dsn(name)
 
 
 @pytest.fixture
@@ -92,16 +96,16 @@ async def test_nothing_is_lost_when_sessions_are_terminated_again_and_again(
 ) -> None:
     """Follower, sequencer and readers find their way back each time; every event comes once, in order."""
     epoch = served.service.hub.epoch
-    rounds = 5
+    rounds = 3
     async with open_stream(session, served, "ann") as stream:
         await stream.until("live")
-        for _ in range(rounds):
+        for done in range(rounds):
             write_orders(lost, "ann", 1)
             execute(
                 lost,
                 "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'orderstream%%'",
             )
             write_orders(lost, "ann", 1)
-        assert await next_orders(stream, 2 * rounds) == [f"{epoch}.{seq + 1}" for seq in range(2 * rounds)]
+            assert await next_orders(stream, 2) == [f"{epoch}.{2 * done + 1}", f"{epoch}.{2 * done + 2}"]
         await until_ready(session, served, True)
         assert len((await get(session, served, "ann", "/v1/orders")).body["orders"]) == 2 * rounds
