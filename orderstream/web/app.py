@@ -66,7 +66,7 @@ def make_app(
 def _allow_origins(app: web.Application, origins: frozenset[str]) -> None:
     options = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
         allow_credentials=True,
-        allow_headers=("Authorization", "If-None-Match", "Last-Event-ID", "Prefer"),
+        allow_headers=("Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer"),
         expose_headers=("ETag", "Link", "Preference-Applied", "Retry-After"),
         max_age=600,
     )

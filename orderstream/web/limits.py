@@ -58,6 +58,14 @@ class Limits:
         self._streams: Seats[Outlet] = Seats(most=settings.max_streams, most_per_key=settings.max_streams_per_user)
         self._polls: Seats[object] = Seats(most=settings.max_polls, most_per_key=settings.max_polls_per_user)
 
+    @property
+    def open_streams(self) -> int:
+        return self._streams.count
+
+    @property
+    def waiting_polls(self) -> int:
+        return self._polls.count
+
     def admit_address(self, request: web.BaseRequest) -> None:
         """Counts a request of whoever is at the other end; raises TooManyRequests."""
         forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", []))

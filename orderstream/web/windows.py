@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 from limits.storage import SlidingWindowCounterSupport, Storage
 
+# At the time itself the window is still as full as it may be.
+_MOMENT_S = 0.001
+
 
 class Window:
     """How many came in the window of this number, and in the one before."""
@@ -61,8 +64,8 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
         """After how many seconds one more will be let through, if nothing comes before."""
         before, left_s, count, _ = self.get_sliding_window(key, expiry)
         if count < limit:
-            return max(0.0, left_s - (limit - count) * expiry / before) if before else 0.0
-        return left_s + expiry - limit * expiry / count
+            return max(0.0, left_s - (limit - count) * expiry / before) + _MOMENT_S if before else 0.0
+        return left_s + expiry - limit * expiry / count + _MOMENT_S
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         self._windows.pop(key, None)

@@ -19,7 +19,7 @@ from orderstream.web.identity import Authenticator, AuthenticatorSettings
 from orderstream.web.jwt import JwtSettings, Verifier
 from orderstream.web.keys import key_of_secret
 from orderstream.web.limits import Limits, LimitSettings
-from orderstream.web.seats import PollSettings, StreamSettings
+from orderstream.web.seats import HUB, PollSettings, StreamSettings
 from orderstream.web.server import Server
 from orderstream.web.ticket_desk import TicketDesk
 from tests.services import SECRET, free_port
@@ -98,8 +98,10 @@ class NoTickets:
 class Edge:
     """What listens, and ways to ask it."""
 
-    def __init__(self, app: web.Application, port: int) -> None:
+    def __init__(self, app: web.Application, store: MemoryStore, port: int) -> None:
         self.app = app
+        self.store = store
+        self.hub = app[HUB]
         self.port = port
         self.now = 0.0
         self._lines: list[Line] = []
@@ -153,6 +155,7 @@ async def edge(
     store = MemoryStore()
     hub = Hub(store, PrometheusMeter(), HubLimits())
     hub.renew(store.epoch)
+    store.publishers.append(hub)
     port = free_port()
     served: Edge
     app = make_app(
@@ -170,7 +173,7 @@ async def edge(
         cors_origins=frozenset({ORIGIN}),
     )
     more(app)
-    served = Edge(app, port)
+    served = Edge(app, store, port)
     server = Server(app, drain_timeout_s=0.1, settings=connections)
     await server.start("127.0.0.1", port, key="listen")
     try:
