@@ -56,6 +56,11 @@ class EventStreamResponse(EventSourceResponse):
         self._set_tcp_user_timeout(request)
         return await web.StreamResponse.prepare(self, request)
 
+    async def drain(self) -> None:
+        # aiohttp's own warns that its `write` waits by itself; ours go to the socket.
+        assert self._payload_writer is not None
+        await self._payload_writer.drain()
+
 
 class StreamOutlet:
     """An Outlet on an open response."""
