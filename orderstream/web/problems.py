@@ -88,7 +88,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400:
             raise
         if request.method == "OPTIONS" and error.status == 403:
-            return problem(403, "preflight-refused", _PREFLIGHT_REFUSED)
+            return _preflight_refused(request)
         return of_http_exception(error)
     except web.RequestPayloadError:
         return of_status(400)
@@ -97,6 +97,14 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         raise
     except (Exception, OrderstreamError) as error:  # noqa: BLE001 - the top of a request
         return _unless_begun(request, of_incident(error, request.path))
+
+
+def _preflight_refused(request: web.Request) -> web.Response:
+    if "Origin" in request.headers:
+        return problem(403, "preflight-refused", _PREFLIGHT_REFUSED)
+    # No preflight at all; the resource takes OPTIONS only as one.
+    methods = {route.method for route in request.match_info.route.resource or ()} - {"OPTIONS"}
+    return of_status(405, {"Allow": ", ".join(sorted(methods))})
 
 
 def _unless_begun(request: web.Request, answer: web.Response) -> web.Response:
