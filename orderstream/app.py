@@ -18,9 +18,12 @@ from orderstream.postgres import migrations
 from orderstream.postgres.connections import Pool
 from orderstream.postgres.follower import Follower
 from orderstream.postgres.retention import Retention, RetentionSettings
+from orderstream.postgres.revocations import RevocationListener
 from orderstream.postgres.sequencer import Sequencer, SequencerSettings
+from orderstream.postgres.sessions import PostgresSessions, SessionSettings
 from orderstream.postgres.store import PostgresStore, StoreSettings
 from orderstream.postgres.tickets import PostgresTickets
+from orderstream.sessions import Sessions
 from orderstream.settings import Settings, host_port
 from orderstream.web.admin import make_admin_app
 from orderstream.web.app import PublicApp, make_app
@@ -68,6 +71,11 @@ class Service:
         self._retention = Retention(
             self._pool, part_of(settings, RetentionSettings), lambda: self.sequencer.leading, self.meter
         )
+        self.sessions = Sessions(linger_s=settings.poll_linger_s, max_polling=settings.max_polling_devices)
+        self._session_store = PostgresSessions(
+            self._pool, self.sessions, part_of(settings, SessionSettings), self.meter
+        )
+        self.revocations = RevocationListener(url, self.sessions, self.meter, timeout_s=settings.query_timeout_s)
         self._jwks = Jwks(part_of(settings, JwksSettings)) if settings.jwks_url else None
         self.authenticator = self._make_authenticator()
         self._public = self._make_public()
@@ -77,10 +85,12 @@ class Service:
         self._admin_server = Server(admin, drain_timeout_s=1.0)
 
     async def start(self) -> None:
-        """Listens once the events are followed. Raises OperatorError."""
+        """Listens once the events are followed and the revocations known. Raises OperatorError."""
         settings = self.settings
         await asyncio.to_thread(migrations.check_current, settings.database_url, timeout_s=settings.startup_timeout_s)
         self._run("follower", self.follower.run())
+        self._run("revocations", self.revocations.run())
+        self._run("sessions", self._session_store.run())
         self._run("sequencer", self.sequencer.run())
         self._run("retention", self._retention.run())
         self._run("wheel", self._public[WHEEL].run())
@@ -90,6 +100,7 @@ class Service:
         try:
             async with asyncio.timeout(settings.startup_timeout_s):
                 await self.follower.connected.wait()
+                await self.revocations.connected.wait()
         except TimeoutError:
             raise DatabaseUnreachable("the database did not let events be followed in time") from None
         await self._admin_server.start(*host_port(settings.admin_listen), key="admin_listen")
@@ -112,6 +123,7 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._session_store.leave()
         if self._jwks is not None:
             await self._jwks.close()
         await self.hub.close()
@@ -122,6 +134,7 @@ class Service:
         """What `/health/ready` asks for."""
         return {
             "database": None if self.follower.connected.is_set() else "the follower has no connection",
+            "revocations": None if self.revocations.connected.is_set() else "revocations are not heard of",
             **({"jwks": self._jwks.missing} if self._jwks is not None else {}),
             "draining": "this process is being stopped" if self.draining else None,
         }
@@ -141,6 +154,8 @@ class Service:
             order_reader=self._store,
             meter=self.meter,
             authenticator=self.authenticator,
+            open_sessions=self.sessions,
+            session_store=self._session_store,
             stream_settings=part_of(settings, StreamSettings),
             poll_settings=part_of(settings, PollSettings),
             limits=Limits(part_of(settings, LimitSettings)),

@@ -9,6 +9,7 @@ from orderstream.core.delivery import Item, Snapshot
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
 from orderstream.errors import Unavailable
+from orderstream.sessions import ListedDelivery
 
 
 class Store(Protocol):
@@ -68,6 +69,19 @@ class Tickets(Protocol):
     async def spend(self, digest: bytes) -> Identity | None:
         """Whose it was, and never again, on any process; None where there is none in force. When Unavailable was
         raised, the ticket is as a rule not spent."""
+        ...
+
+
+class SessionStore(Protocol):
+    """The sessions of all processes. Raises Unavailable."""
+
+    async def open_elsewhere(self, user_id: str) -> Sequence[ListedDelivery]:
+        """The user's deliveries on the other processes that live, as they were a moment ago; bounded, the newest."""
+        ...
+
+    async def revoke(self, user_id: str, session_id: str) -> None:
+        """Ends a session. MUST be in force here when it returns, and on every process within a second; MUST be the same
+        for a session that exists and one that does not. Raises TooManyRequests: what a user can add is bounded."""
         ...
 
 

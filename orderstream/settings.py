@@ -147,6 +147,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=1, le=300, description="After how long without a sign of life a database session is dead"),
     ] = 10.0
 
+    revocation_keep_s: Annotated[
+        float,
+        Meta(
+            ge=60,
+            le=315_360_000,
+            description="How long a logged-out session is refused: as long as a JWT of it may be in force or renewed",
+        ),
+    ] = 2_592_000.0
+    session_write_s: Annotated[
+        float, Meta(ge=0.05, le=60, description="How often open streams are written for the other processes to list")
+    ] = 1.0
+    session_beat_s: Annotated[
+        float,
+        Meta(ge=0.1, le=600, description="Between signs of life of this process; without three it is taken for gone"),
+    ] = 10.0
+    poll_linger_s: Annotated[
+        float, Meta(ge=0, le=3600, description="How long after its last poll a device is listed as open")
+    ] = 60.0
+    max_polling_devices: Annotated[
+        int,
+        Meta(ge=1, le=10_000_000, description="Devices between two polls that are listed; the longest idle go first"),
+    ] = 100_000
+
     heartbeat_s: Annotated[
         float, Meta(ge=0.1, le=55, description="Between two heartbeats of a stream, give or take 10 %")
     ] = 15.0

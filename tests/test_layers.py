@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "orderstream"
 # Each unit is a module or a package of `orderstream`; `(root)` is the package's own `__init__`.
 GROUND = {"(root)", "errors", "settings"}
 CORE = {"core"}
-HEART = {"hub", "ports", "collector"}
+HEART = {"hub", "ports", "collector", "sessions"}
 EDGES = {"web", "postgres", "metrics", "logs", "client"}
 ENTRY = {"cli", "app", "demo", "watch"}
 

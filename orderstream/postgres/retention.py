@@ -1,5 +1,6 @@
 """Removes what nobody needs any more, in small batches and never where an order writes: numbered outbox rows, old
-checkpoints, events and tickets past their time. Runs where the sequencer leads."""
+checkpoints, events, tickets and revocations past their time, processes that are gone. Runs where the sequencer
+leads."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,6 +19,7 @@ _log = structlog.get_logger()
 _PAUSE_S = 0.02
 # The newest event of an idle user is passed over and stays; so often are the passed-over ones looked at again.
 _FULL_SWEEP_S = 3600.0
+_SESSIONS_EVERY_S = 60.0
 
 
 class RetentionSettings(msgspec.Struct, frozen=True):
@@ -26,6 +28,7 @@ class RetentionSettings(msgspec.Struct, frozen=True):
     retention_every_s: float = 10.0
     retention_events_s: float = 604_800.0
     retention_batch_rows: int = 1000
+    session_beat_s: float = 10.0
 
 
 class Retention:
@@ -39,6 +42,7 @@ class Retention:
         self._outbox_from = "0"
         self._events_after = 0
         self._swept_whole_at = 0.0
+        self._sessions_due = 0.0
 
     async def run(self) -> None:
         """For ever. May be cancelled."""
@@ -57,6 +61,7 @@ class Retention:
         await self._sweep_checkpoints()
         await self._sweep_events()
         await self._sweep_tickets()
+        await self._sweep_sessions()
 
     async def _sweep_outbox(self) -> None:
         gone = self._settings.retention_batch_rows
@@ -84,6 +89,19 @@ class Retention:
         gone = self._settings.retention_batch_rows
         while gone == self._settings.retention_batch_rows:
             [(gone,)] = await self._batch("delete_tickets", "tickets")
+
+    async def _sweep_sessions(self) -> None:
+        now = asyncio.get_running_loop().time()
+        # None of it is in anybody's way, and an idle service should ask little.
+        if now < self._sessions_due:
+            return
+        gone = self._settings.retention_batch_rows
+        while gone == self._settings.retention_batch_rows:
+            [(gone,)] = await self._batch("delete_revocations", "revocations")
+        nodes = 1
+        while nodes:
+            [(nodes, _)] = await self._batch("delete_nodes", "nodes", unseen_s=6 * self._settings.session_beat_s)
+        self._sessions_due = now + _SESSIONS_EVERY_S
 
     async def _batch(self, name: str, table: str, **parameters: object) -> list[Row]:
         rows = await self._pool.fetch(query(name), {"max_rows": self._settings.retention_batch_rows, **parameters})

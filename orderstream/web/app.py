@@ -4,8 +4,9 @@ import aiohttp_cors
 from aiohttp import web
 
 from orderstream.hub import Hub
-from orderstream.ports import Meter, OrderReader
-from orderstream.web import orders, poll, stream, tickets
+from orderstream.ports import Meter, OrderReader, SessionStore
+from orderstream.sessions import Sessions
+from orderstream.web import orders, poll, sessions, stream, tickets
 from orderstream.web.headers import hardened
 from orderstream.web.identity import Authenticator
 from orderstream.web.limits import LIMITS, Limits, LimitSettings, admission
@@ -16,6 +17,8 @@ from orderstream.web.seats import (
     METER,
     ORDERS,
     POLL_SETTINGS,
+    SESSION_STORE,
+    SESSIONS,
     STREAM_SETTINGS,
     WHEEL,
     PollSettings,
@@ -32,6 +35,8 @@ def make_app(
     order_reader: OrderReader,
     meter: Meter,
     authenticator: Authenticator,
+    open_sessions: Sessions,
+    session_store: SessionStore,
     stream_settings: StreamSettings,
     poll_settings: PollSettings,
     limits: Limits | None = None,
@@ -46,6 +51,9 @@ def make_app(
     app[ORDERS] = order_reader
     app[METER] = meter
     app[AUTHENTICATOR] = authenticator
+    app[SESSIONS] = open_sessions
+    app[SESSION_STORE] = session_store
+    authenticator.revoked = open_sessions.is_revoked
     app[STREAM_SETTINGS] = stream_settings
     app[POLL_SETTINGS] = poll_settings
     app[WHEEL] = Wheel(stream_settings.heartbeat_s)
@@ -55,6 +63,8 @@ def make_app(
             web.get("/v1/orders/stream", stream.stream, allow_head=False),
             web.get("/v1/orders/poll", poll.poll, allow_head=False),
             web.get("/v1/orders/{order_id}", orders.one_order, allow_head=False),
+            web.get("/v1/sessions", sessions.list_sessions, allow_head=False),
+            web.delete("/v1/sessions/{session_id}", sessions.revoke_session),
             web.post("/v1/tickets", tickets.issue_ticket),
         ]
     )

@@ -68,8 +68,12 @@ class Limits:
 
     def admit_address(self, request: web.BaseRequest) -> None:
         """Counts a request of whoever is at the other end; raises TooManyRequests."""
+        self._count(self._per_address, self.address_of(request))
+
+    def address_of(self, request: web.BaseRequest) -> str:
+        """Of whoever is at the other end, behind the proxies that are trusted; a network where it is IPv6."""
         forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", []))
-        self._count(self._per_address, client_address(request.remote or "", forwarded_for, self._trusted))
+        return client_address(request.remote or "", forwarded_for, self._trusted)
 
     def admit_user(self, user_id: str) -> None:
         """Counts a request of an authenticated user; raises TooManyRequests."""

@@ -19,7 +19,8 @@ from orderstream.errors import Unavailable
 from orderstream.hub import Subscriber
 from orderstream.ports import Meter
 from orderstream.web.limits import LIMITS
-from orderstream.web.seats import AUTHENTICATOR, HUB, METER, POLL_SETTINGS
+from orderstream.web.seats import AUTHENTICATOR, HUB, METER, POLL_SETTINGS, SESSIONS
+from orderstream.web.sessions import device_of
 
 # Polls that were answered together must not come back together.
 _WAIT_JITTER = 0.1
@@ -78,6 +79,10 @@ class PollOutlet:
         else:
             self.fail(Unavailable(f"this process lets nobody in: {reason}", after_ms / 1000))
 
+    def revoke(self) -> None:
+        """The session was logged out: the handler looks at the credential again, and refuses it."""
+        self._answer(False)
+
     def close(self) -> None:
         """Called by the handler at its end."""
         self._stop_timer()
@@ -118,7 +123,9 @@ async def _poll(request: web.Request, identity: Identity) -> web.Response:
     outlet = PollOutlet(hold_s=0.0 if cursor == ANY else hold_s, max_events=settings.poll_max_events)
     subscriber = request.app[HUB].subscribe(identity.user_id, None if cursor == ANY else cursor, outlet)
     meter.opened(outlet.transport)
-    outcome = "client-gone"
+    sessions, outcome = request.app[SESSIONS], "client-gone"
+    known: Cursor | None = None
+    polling = sessions.begin_poll(identity, device_of(request), outlet.revoke)
     try:
         subscriber.pump()
         full = await outlet.answered
@@ -127,13 +134,16 @@ async def _poll(request: web.Request, identity: Identity) -> web.Response:
         headers = {"Preference-Applied": f"wait={applied_s}"} if applied_s is not None else {}
         if cursor == ANY or not full:
             outcome = "not-modified"
-            return _not_modified(_known(subscriber, outlet), headers)
+            known = _known(subscriber, outlet)
+            return _not_modified(known, headers)
         outcome = "reset" if outlet.reset else "snapshot" if outlet.snapshot else "events"
-        return _full(subscriber, outlet, headers, meter)
+        known, answer = _full(subscriber, outlet, headers, meter)
+        return answer
     except Unavailable:
         outcome = "unavailable"
         raise
     finally:
+        sessions.end_poll(polling, outlet.revoke, known)
         outlet.close()
         subscriber.close()
         meter.closed(outlet.transport, outcome)
@@ -173,7 +183,9 @@ def _not_modified(cursor: Cursor, headers: dict[str, str]) -> web.Response:
     return web.Response(status=304, headers=_headers(cursor, headers))
 
 
-def _full(subscriber: Subscriber, outlet: PollOutlet, headers: dict[str, str], meter: Meter) -> web.Response:
+def _full(
+    subscriber: Subscriber, outlet: PollOutlet, headers: dict[str, str], meter: Meter
+) -> tuple[Cursor, web.Response]:
     if outlet.snapshot is not None:
         cursor = outlet.snapshot
         reset = b'"reset":"%b",' % outlet.reset.encode() if outlet.reset else b""
@@ -192,4 +204,4 @@ def _full(subscriber: Subscriber, outlet: PollOutlet, headers: dict[str, str], m
             b"true" if more else b"false",
         )
     meter.sent(outlet.transport, outlet.events, len(body))
-    return web.Response(body=body, content_type="application/json", headers=_headers(cursor, headers))
+    return cursor, web.Response(body=body, content_type="application/json", headers=_headers(cursor, headers))

@@ -4,7 +4,8 @@ import msgspec
 from aiohttp import web
 
 from orderstream.hub import Hub
-from orderstream.ports import Meter, OrderReader
+from orderstream.ports import Meter, OrderReader, SessionStore
+from orderstream.sessions import Sessions
 from orderstream.web.identity import Authenticator
 from orderstream.web.wheel import Wheel
 
@@ -30,6 +31,8 @@ class PollSettings(msgspec.Struct, frozen=True):
 AUTHENTICATOR: web.AppKey[Authenticator] = web.AppKey("authenticator", Authenticator)
 HUB: web.AppKey[Hub] = web.AppKey("hub", Hub)
 METER: web.AppKey[Meter] = web.AppKey("meter", Meter)
+SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
+SESSION_STORE: web.AppKey[SessionStore] = web.AppKey("session_store", SessionStore)
 ORDERS: web.AppKey[OrderReader] = web.AppKey("orders", OrderReader)
 WHEEL: web.AppKey[Wheel] = web.AppKey("wheel", Wheel)
 STREAM_SETTINGS: web.AppKey[StreamSettings] = web.AppKey("stream_settings", StreamSettings)

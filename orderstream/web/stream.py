@@ -15,6 +15,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
 from orderstream.core import frames
+from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Item
 from orderstream.errors import SessionRevoked, TooManyRequests, Unavailable
 from orderstream.hub import Hub, Subscriber
@@ -23,7 +24,8 @@ from orderstream.web.expiry import Expiry
 from orderstream.web.jwt import ExpiredJwt
 from orderstream.web.limits import LIMITS
 from orderstream.web.problems import Handler
-from orderstream.web.seats import AUTHENTICATOR, HUB, METER, STREAM_SETTINGS, WHEEL
+from orderstream.web.seats import AUTHENTICATOR, HUB, METER, SESSIONS, STREAM_SETTINGS, WHEEL
+from orderstream.web.sessions import device_of
 from orderstream.web.wheel import JITTER
 
 _log = structlog.get_logger()
@@ -117,6 +119,18 @@ class StreamOutlet:
         """The stream's credential ends in `left_s`."""
         self._write(frames.auth_expiring_frame(int(left_s)))
 
+    def revoke(self) -> None:
+        """The session was logged out."""
+        if self._socket.get_write_buffer_size():
+            # What a slow client has not taken yet must not reach it any more.
+            self._socket.abort()
+        self.goaway("session-revoked", reconnect=False, after_ms=0)
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """The last that was sent, or what the client said that it knows."""
+        return None if self.subscriber is None else self.subscriber.delivery.known
+
     def beat(self) -> bool:
         """Once per interval, on the wheel."""
         if self.closed.done():
@@ -201,9 +215,14 @@ async def stream(request: web.Request) -> web.StreamResponse:
     expiry = _expiry(request, outlet)
     log = _log.bind(user_id=identity.user_id, session_id=identity.session_id, transport=outlet.transport)
     log.info("stream-opened", cursor=_shown(cursor))
+    sessions = request.app[SESSIONS]
+    entered = sessions.open_stream(
+        identity, device_of(request), outlet.transport, cursor=lambda: outlet.cursor, end=outlet.revoke
+    )
     try:
-        limits.seat_stream(identity.user_id, outlet)
-        _subscribe(request.app[HUB], identity.user_id, cursor, outlet)
+        if not outlet.closed.done():
+            limits.seat_stream(identity.user_id, outlet)
+            _subscribe(request.app[HUB], identity.user_id, cursor, outlet)
         expiry.renew(identity.expires_at)
         request.app[WHEEL].add(outlet)
         reason = await outlet.closed
@@ -212,7 +231,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
         expiry.cancel()
         outlet.close(reason)
         outlet.stop_draining()
-        known = outlet.subscriber.delivery.known if outlet.subscriber is not None else None
+        sessions.close(entered)
+        known = outlet.cursor
         request.app[METER].closed(outlet.transport, reason)
         log.info(
             "stream-closed",

@@ -24,6 +24,7 @@ from orderstream.web.server import Server
 from orderstream.web.ticket_desk import TicketDesk
 from tests.services import SECRET, free_port
 from tests.web.memory import MemoryStore
+from tests.web.memory_sessions import MemorySessions
 
 # How long a test waits for what should take a moment.
 PATIENCE_S = 20.0
@@ -157,6 +158,7 @@ async def edge(
     hub.renew(store.epoch)
     store.publishers.append(hub)
     port = free_port()
+    logins = MemorySessions()
     served: Edge
     app = make_app(
         hub=hub,
@@ -167,6 +169,8 @@ async def edge(
             TicketDesk(NoTickets()),
             AuthenticatorSettings(cors_origins=[ORIGIN]),
         ),
+        open_sessions=logins.sessions,
+        session_store=logins,
         stream_settings=StreamSettings(),
         poll_settings=polls or PollSettings(),
         limits=Limits(limits or LimitSettings(), clock=lambda: served.now),
