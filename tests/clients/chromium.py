@@ -1,0 +1,105 @@
+"""Chromium, driven by Playwright: a page whose script opens an EventSource with the user's cookie."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+from playwright.async_api import Page, async_playwright
+
+from orderstream.settings import Settings
+from tests.clients.programs import program
+from tests.clients.record import Record
+from tests.services import ServiceProcess, free_port
+
+# Another port is another origin, and the same site, so the cookie goes with it; `localhost` would be another site.
+_OTHER_PORT = free_port()
+OTHER_ORIGIN = f"http://127.0.0.1:{_OTHER_PORT}"
+
+COOKIE = Settings().jwt_cookie
+
+_REPORT = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
+_PAGE = f"<!doctype html><title>orders</title><script type=module>{_REPORT}; window.report = report</script>"
+_PATH = "/page"
+_OPEN = "url => { report(new EventSource(url, { withCredentials: true }), tell) }"
+
+_FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@asynccontextmanager
+async def own_page(service: ServiceProcess, record: Record) -> AsyncIterator[Page]:
+    """A page of the service's origin that reports to the record; it has opened nothing yet."""
+    async with _blank(record) as page:
+        # The service has no page to offer: the browser gets this one from us, and everything after it by itself.
+        await page.route(f"**{_PATH}", lambda route: route.fulfill(body=_PAGE, content_type="text/html"))
+        await page.goto(service.url + _PATH)
+        await page.unroute_all()
+        yield page
+
+
+@asynccontextmanager
+async def other_page(record: Record) -> AsyncIterator[Page]:
+    """The same of OTHER_ORIGIN; really served, for a page from nowhere may not reach a loopback address."""
+    app = web.Application()
+    app.router.add_get(_PATH, _serve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", _OTHER_PORT).start()
+        async with _blank(record) as page:
+            await page.goto(OTHER_ORIGIN + _PATH)
+            yield page
+    finally:
+        await runner.cleanup()
+
+
+async def log_in(page: Page, service: ServiceProcess, jwt: str) -> None:
+    """Sets the cookie, as the login service does."""
+    await page.context.add_cookies([{"name": COOKIE, "value": jwt, "url": service.url, "httpOnly": True}])
+
+
+async def follow(page: Page, service: ServiceProcess) -> None:
+    """Opens the stream."""
+    await page.evaluate(_OPEN, f"{service.url}/v1/orders/stream")
+
+
+@asynccontextmanager
+async def same_origin(service: ServiceProcess, user: str, record: Record) -> AsyncIterator[None]:
+    """A page that the service itself could have served."""
+    async with own_page(service, record) as page:
+        await log_in(page, service, service.jwt(user))
+        await follow(page, service)
+        yield
+
+
+@asynccontextmanager
+async def allowed_origin(service: ServiceProcess, user: str, record: Record) -> AsyncIterator[None]:
+    """A page of another origin, which `cors_origins` names."""
+    async with other_page(record) as page:
+        await log_in(page, service, service.jwt(user))
+        await follow(page, service)
+        yield
+
+
+@asynccontextmanager
+async def _blank(record: Record) -> AsyncIterator[Page]:
+    path = program("chromium", "google-chrome")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+        try:
+            page = await browser.new_page()
+            await page.expose_function("tell", record.tell)
+            yield page
+        finally:
+            await browser.close()
+
+
+async def _serve(_request: web.Request) -> web.Response:
+    return web.Response(text=_PAGE, content_type="text/html")
