@@ -1,0 +1,119 @@
+"""Whatever a client sends: no 5xx, nothing unexpected in the log, and no line of an answer that is the client's."""
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from hypothesis import HealthCheck, given, settings
+from structlog.testing import capture_logs
+
+from orderstream.web.connection import Connection, ConnectionSettings
+from tests.postgres.feed import insert_order, opened
+from tests.services import PATIENCE_S, running_service
+from tests.web.conftest import COOKIE, MakeSite, Site
+from tests.web.hostile import Request, requests
+
+KNOWN_HEADERS = frozenset(
+    "access-control-allow-credentials access-control-allow-headers access-control-allow-methods"  # noqa: SIM905
+    " access-control-allow-origin access-control-expose-headers access-control-max-age allow cache-control connection"
+    " content-length content-security-policy content-type cross-origin-resource-policy date etag link"
+    " preference-applied referrer-policy retry-after server vary www-authenticate x-accel-buffering"
+    " x-content-type-options".split()
+)
+# What may stand between two ends of lines in a stream.
+FIELD = re.compile(rb"|retry: \d+|id: [0-9a-f]{8}\.\d{1,19}|event: [a-z-]+|data: \{[\x20-\x7e\x80-\xff]*\}")
+
+
+async def test_whatever_is_asked_is_answered(make_site: MakeSite) -> None:
+    """On orders in memory."""
+    site = await make_site(poll_wait_s=0.02, poll_max_wait_s=0.02)
+    site.store.change(site.store.place("ann"), status="filled")
+    async with guarded(site) as port:
+        await fuzz(port, max_examples=300)
+
+
+async def test_whatever_is_asked_is_answered_by_a_whole_service(database: str) -> None:
+    """On Postgres, where a client's text meets types and encodings that are not Python's."""
+    with opened(database) as session, session.cursor() as at:
+        insert_order(at, "ann")
+    async with running_service(database, jwt_cookie=COOKIE, poll_wait_s=0.02, poll_max_wait_s=0.02) as service:
+        await fuzz(service.port, max_examples=150)
+
+
+@asynccontextmanager
+async def guarded(site: Site) -> AsyncIterator[int]:
+    """The port of another listener for the same application, with the connections of the product."""
+    handler = site.client.server.runner.server  # type: ignore[union-attr]
+    assert handler is not None
+    settings, others = ConnectionSettings(), set[Connection]()
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(lambda: Connection(handler, settings, others), "127.0.0.1", 0) as listener:
+        yield listener.sockets[0].getsockname()[1]
+
+
+async def fuzz(port: int, *, max_examples: int) -> None:
+    """One request after the other, from a thread, since Hypothesis waits for nobody."""
+    loop = asyncio.get_running_loop()
+
+    @settings(
+        max_examples=max_examples,
+        deadline=None,
+        derandomize=bool(os.environ.get("CI")),
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(request=requests)
+    def ask(request: Request) -> None:
+        check(asyncio.run_coroutine_threadsafe(answered(port, request), loop).result(PATIENCE_S))
+
+    with quiet():
+        await asyncio.to_thread(ask)
+
+
+def check(answer: bytes) -> None:
+    """The head is ours, line by line; and so is a stream."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    assert end, f"no answer: {answer!r}"
+    status, *lines = head.split(b"\r\n")
+    assert re.fullmatch(rb"HTTP/1\.[01] [1-4]\d\d [ -~]*", status), answer
+    for line in lines:
+        assert re.fullmatch(rb"[A-Za-z-]+: [ -~]*", line), line
+        assert line.partition(b":")[0].decode().lower() in KNOWN_HEADERS, line
+    if b"text/event-stream" in head:
+        for line in body[: body.rfind(b"\n\n") + 2].split(b"\n"):
+            assert FIELD.fullmatch(line), line
+
+
+async def answered(port: int, request: Request) -> bytes:
+    """The answer; of a stream what comes until it is live or ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    got = b""
+    try:
+        writer.write(request.encoded(port))
+        async with asyncio.timeout(PATIENCE_S / 2):
+            while b"event: live\n" not in got and (chunk := await reader.read(65_536)):
+                got += chunk
+    except ConnectionResetError:
+        # What is refused at its first bytes may be reset while we still write; the answer came before.
+        pass
+    finally:
+        writer.close()
+    return got
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nobody logs an error meanwhile: not we, not aiohttp, not asyncio."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = records.append  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        with capture_logs() as lines:
+            yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert [line for line in lines if line["log_level"] in ("error", "critical")] == []
+    assert [record.getMessage() for record in records] == []
