@@ -1,0 +1,87 @@
+"""What a service asks Postgres while nothing happens: it waits for the doorbell, and polls only where it must.
+
+How fast it is when something does is measured by hand, with `scripts/latency`: a busy machine would fail a test of it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing
+from typing import Any
+
+import aiohttp
+import psycopg2
+import pytest
+
+from tests.postgres.servers import TestServer
+from tests.services import PATIENCE_S, RunningService, running_service
+from tests.system.clients import open_stream
+from tests.system.tables import write_orders
+
+
+@pytest.fixture
+async def served(database: str) -> AsyncIterator[RunningService]:
+    """Caught up, with a live stream, and every statement in the server's log."""
+    with closing(psycopg2.connect(database)) as session, session.cursor() as cursor:
+        cursor.execute(f"alter database {session.info.dbname} set log_statement = 'all'")
+        session.commit()
+    async with (
+        running_service(database) as running,
+        aiohttp.ClientSession() as session,
+        open_stream(session, running, "ann") as stream,
+    ):
+        await stream.until("live")
+        write_orders(database, "ann", 1)
+        await stream.until("order")
+        yield running
+
+
+def statements(postgres: TestServer, database: str) -> int:
+    """Those of the service, so far."""
+    name = psycopg2.extensions.parse_dsn(database)["dbname"]
+    lines = postgres.log_path.read_text(errors="replace").splitlines()
+    return sum(" statement: " in line and f" {name} " in line and "] orderstream" in line for line in lines)
+
+
+def slept(served: RunningService) -> float:
+    return served.service.meter.registry.get_sample_value("orderstream_doorbell_sleeps_total") or 0.0
+
+
+@pytest.mark.system
+async def test_idle_service_asks_at_most_one_query_a_second(
+    served: RunningService, postgres: TestServer, database: str
+) -> None:
+    """Nobody's change is looked for: it rings."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not slept(served):
+            await asyncio.sleep(0.02)
+    before, seconds = statements(postgres, database), 4.0
+    # What is tested is how little happens in a time.
+    await asyncio.sleep(seconds)
+    assert statements(postgres, database) - before <= seconds
+
+
+@pytest.mark.system
+async def test_service_asks_at_most_a_hundred_queries_a_second_while_an_order_transaction_is_open(
+    served: RunningService, postgres: TestServer, database: str
+) -> None:
+    """It polls for the commit that will not ring, ever slower down to a bound."""
+    with closing(psycopg2.connect(database)) as left_open, left_open.cursor() as cursor:
+        keep_awake(database, cursor)
+        await asyncio.sleep(0.5)
+        before, seconds = statements(postgres, database), 2.0
+        await asyncio.sleep(seconds)
+        asked = statements(postgres, database) - before
+    assert seconds * 10 < asked <= seconds * 100
+
+
+def keep_awake(database: str, cursor: Any) -> None:
+    """Writes until it found nobody asleep: then its transaction holds the doorbell, shared, and will not ring."""
+    held = 0
+    while not held:
+        write_orders(database, "ann", 1)
+        cursor.execute(
+            "insert into orders (user_id, symbol, asset_class, side, order_type, platform)"
+            " values ('ben', 'ACME', 'stock', 'buy', 'market', 'web')"
+        )
+        cursor.execute("select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()")
+        held = cursor.rowcount
