@@ -14,7 +14,7 @@ def rules() -> list[str]:
     return [f"{area}-{number}" for area, number in _RULE.findall(text)]
 
 
-def tested() -> set[str]:
+def numbered() -> set[str]:
     sources = [path.read_text() for path in (ROOT / "tests" / "web").glob("test_*.py")]
     return {f"{area.upper()}-{number}" for source in sources for area, number in _TEST.findall(source)}
 
@@ -26,4 +26,4 @@ def test_numbers_are_given_once() -> None:
 
 def test_every_number_has_a_test_and_every_numbered_test_a_number() -> None:
     """In tests/web, by the beginning of its name."""
-    assert set(rules()) ^ tested() == set()
+    assert set(rules()) ^ numbered() == set()

@@ -1,4 +1,4 @@
-"""Orders and their events in memory: a Store and an OrderReader with a committed history, for the tests of the web tier.
+"""Orders and their events in memory: a Store and an OrderReader with a committed history, for the web tier.
 
 It promises what PostgresStore promises; `test_store_contract.py` holds both to it.
 """
