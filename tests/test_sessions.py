@@ -1,0 +1,181 @@
+"""The books of one process: who is open, who was logged out, and what the other processes have yet to be told."""
+
+from collections.abc import Callable
+
+import pytest
+
+from orderstream.core.claims import Identity
+from orderstream.core.cursor import Cursor
+from orderstream.core.devices import Device
+from orderstream.sessions import OpenDelivery, Sessions
+
+PHONE = Identity("ann", "phone", 2e9)
+LAPTOP = Identity("ann", "laptop", 2e9)
+BENS = Identity("ben", "phone", 2e9)
+DEVICE = Device("mobile", "203.0.113.0/24")
+LATER = 5000.0
+
+
+class Book(Sessions):
+    """Sessions at a time that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        super().__init__(linger_s=60.0, max_polling=2, clock=lambda: self.now)
+
+    def stream(self, identity: Identity, end: Callable[[], None] = lambda: None) -> OpenDelivery:
+        return self.open_stream(identity, DEVICE, "sse", cursor=lambda: self.cursor, end=end)
+
+    cursor: Cursor | None = None
+
+    def told(self, most: int = 100) -> tuple[list[int], list[int]]:
+        """Numbers of what was opened and closed."""
+        changes = self.take_changes(most)
+        return [delivery.number for delivery in changes.opened], changes.closed
+
+    def sessions(self, user_id: str = "ann") -> list[str]:
+        return [delivery.session_id for delivery in self.of_user(user_id)]
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book()
+
+
+class Ends(list[str]):
+    """Who was told to end."""
+
+    def of(self, name: str) -> Callable[[], None]:
+        return lambda: self.append(name)
+
+
+def test_only_the_revoked_session_of_that_user_ends(book: Book) -> None:
+    """All of its deliveries, streams and polls; nobody else's."""
+    ends = Ends()
+    for identity in (PHONE, LAPTOP, BENS):
+        book.stream(identity, ends.of(f"{identity.user_id} {identity.session_id}"))
+    book.begin_poll(PHONE, DEVICE, ends.of("poll"))
+    book.revoke("ann", "phone", LATER)
+    assert ends == ["ann phone", "poll"]
+    assert [book.is_revoked(identity) for identity in (PHONE, LAPTOP, BENS)] == [True, False, False]
+
+
+def test_what_opens_while_its_session_is_revoked_ends_at_once(book: Book) -> None:
+    """It was let in a moment before."""
+    ends = Ends()
+    book.revoke("ann", "phone", LATER)
+    book.stream(PHONE, ends.of("stream"))
+    end = ends.of("poll")
+    book.end_poll(book.begin_poll(PHONE, DEVICE, end), end, None)
+    assert ends == ["stream", "poll"]
+    assert len(book.sessions()) == 1
+
+
+def test_revocation_is_over_at_its_time_and_forgotten(book: Book) -> None:
+    """No JWT of the session is in force any more."""
+    book.revoke("ann", "phone", LATER)
+    book.now = LATER
+    assert not book.is_revoked(PHONE)
+    book.now += 1
+    book.sweep()
+    assert book._revoked == {}
+
+
+def test_poller_is_listed_while_it_polls_and_for_a_while_after(book: Book) -> None:
+    """One delivery, told once, however many polls; its cursor is that of the last answer."""
+    for seq in range(3):
+        end = Ends().of("")
+        book.end_poll(book.begin_poll(PHONE, DEVICE, end), end, Cursor("0a0a0a0a", seq))
+        book.now += 59
+        book.sweep()
+        assert [one.cursor for one in book.of_user("ann")] == [f"0a0a0a0a.{seq}"]
+    assert book.told() == ([1], [])
+    book.now += 2
+    book.sweep()
+    assert book.of_user("ann") == []
+    assert book.told() == ([], [1])
+
+
+def test_poller_that_holds_a_poll_is_not_idle(book: Book) -> None:
+    """However long the poll is held, and although another of the same device was answered."""
+    held, short = Ends().of(""), Ends().of("")
+    polling = book.begin_poll(PHONE, DEVICE, held)
+    book.end_poll(book.begin_poll(PHONE, DEVICE, short), short, None)
+    book.now += 1000
+    book.sweep()
+    assert book.sessions() == ["phone"]
+    book.end_poll(polling, held, None)
+    book.now += 61
+    book.sweep()
+    assert book.sessions() == []
+
+
+def test_longest_idle_poller_goes_when_there_are_too_many(book: Book) -> None:
+    """Between two polls a device costs memory, so they are bounded."""
+    for session_id in ("one", "two", "three"):
+        end = Ends().of("")
+        book.end_poll(book.begin_poll(Identity("ann", session_id, 2e9), DEVICE, end), end, None)
+    assert book.sessions() == ["two", "three"]
+
+
+def test_changes_are_told_once_and_in_batches(book: Book) -> None:
+    """The oldest first; what closed before it was told of is never told."""
+    streams = [book.stream(PHONE) for _ in range(5)]
+    book.close(streams[1])
+    assert [book.told(2) for _ in range(3)] == [([1, 3], []), ([4, 5], []), ([], [])]
+    for stream in streams:
+        book.close(stream)
+        book.close(stream)
+    assert [book.told(3), book.told(3)] == [([], [1, 3, 4]), ([], [5])]
+
+
+def test_changes_that_could_not_be_told_are_told_later(book: Book) -> None:
+    """Whether or not they arrived; what closed meanwhile is removed, since it may have."""
+    first, second = book.stream(PHONE), book.stream(LAPTOP)
+    changes = book.take_changes(100)
+    book.close(first)
+    book.put_back(changes)
+    assert book.told() == ([second.number], [first.number])
+
+
+def test_cursor_is_told_again_when_it_moved(book: Book) -> None:
+    """And not when it did not: an idle service says nothing."""
+    book.cursor = Cursor("0a0a0a0a", 1)
+    stream = book.stream(PHONE)
+    book.told()
+    book.look_at_cursors(1.0)
+    assert book.told() == ([], [])
+    book.cursor = Cursor("0a0a0a0a", 2)
+    book.look_at_cursors(1.0)
+    assert book.told() == ([stream.number], [])
+
+
+def test_cursors_are_looked_at_in_turn(book: Book) -> None:
+    """A share at a time, each once a round."""
+    numbers = [book.stream(PHONE).number for _ in range(10)]
+    book.told()
+    book.cursor = Cursor("0a0a0a0a", 1)
+    seen: list[int] = []
+    for _ in range(4):
+        book.look_at_cursors(0.25)
+        seen += book.told()[0]
+    assert seen == numbers
+
+
+def test_everything_is_told_again_to_who_forgot(book: Book) -> None:
+    """What is open now."""
+    streams = [book.stream(PHONE) for _ in range(3)]
+    book.told()
+    book.close(streams[0])
+    book.tell_all_again()
+    assert book.told() == ([2, 3], [1])
+
+
+def test_nothing_is_kept_of_who_is_gone(book: Book) -> None:
+    """Once told, and once the turn came to it."""
+    for stream in [book.stream(PHONE) for _ in range(3)]:
+        book.told()
+        book.close(stream)
+    book.told()
+    book.look_at_cursors(1.0)
+    assert [len(kept) for kept in (book._open, book._unwritten, book._closed, book._in_turn)] == [0, 0, 0, 0]

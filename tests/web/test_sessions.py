@@ -1,0 +1,163 @@
+"""`/v1/sessions` over a loopback socket: what is shown, what is ended, and what nobody learns."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import jwt
+import pytest
+
+from orderstream.sessions import ListedDelivery
+from orderstream.web.limits import LimitSettings
+from orderstream.web.seats import SESSION_STORE, SESSIONS
+from tests.services import SECRET
+from tests.waiting import eventually
+from tests.web.edge import Answer, Edge, Line, edge
+from tests.web.memory_sessions import FOREVER, MemorySessions
+
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0.0.0 Safari/537.36"
+NOW = 'W/"0a0a0a0a.0"'
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Edge]:
+    # Behind a proxy on the same machine.
+    async with edge(limits=LimitSettings(trusted_proxies=["127.0.0.0/8"])) as served:
+        yield served
+
+
+def store(served: Edge) -> MemorySessions:
+    found = served.app[SESSION_STORE]
+    assert isinstance(found, MemorySessions)
+    return found
+
+
+def of(session_id: str, user_id: str = "ann") -> str:
+    claims = {"sub": user_id, "sid": session_id, "exp": int(time.time()) + 3600}
+    return "Bearer " + jwt.encode(claims, SECRET, "HS256")
+
+
+async def stream(served: Edge, session_id: str, user_id: str = "ann", **headers: str) -> Line:
+    return await served.stream(None, Authorization=of(session_id, user_id), **headers)
+
+
+async def listed(served: Edge, session_id: str = "laptop", user_id: str = "ann") -> Any:
+    answer = await served.ask("/v1/sessions", None, Authorization=of(session_id, user_id))
+    assert answer.status == 200
+    assert answer.headers["cache-control"] == "private, no-store"
+    return json.loads(answer.body)["sessions"]
+
+
+async def log_out(served: Edge, session_id: str, user_id: str = "ann", by: str = "laptop") -> Answer:
+    return await served.ask(f"/v1/sessions/{session_id}", None, "DELETE", Authorization=of(by, user_id))
+
+
+async def test_list_groups_open_streams_by_login(served: Edge) -> None:
+    """P-SESSION-1: what is open, on what, since when, how far, from about where; and which one asks."""
+    await stream(served, "laptop", User_Agent=AGENT, X_Forwarded_For="203.0.113.77")
+    [laptop] = await listed(served)
+    [shown] = laptop["streams"]
+    assert (laptop["id"], laptop["current"]) == ("laptop", True)
+    assert shown.pop("opened_at").endswith("Z")
+    assert shown == {"transport": "sse", "platform": "web", "cursor": "0a0a0a0a.0", "address": "203.0.113.0/24"}
+
+
+async def test_list_shows_other_processes_and_never_another_user(served: Edge) -> None:
+    """P-SESSION-1: one login may be open on several; the newest first."""
+    await stream(served, "laptop")
+    far = ListedDelivery("phone", "sse", "mobile", "2001:db8::/48", FOREVER, None)
+    store(served).elsewhere = {"ann": [far, far._replace(session_id="laptop", opened_at=1.0)], "ben": [far]}
+    assert [(each["id"], each["current"], len(each["streams"])) for each in await listed(served)] == [
+        ("phone", False, 1),
+        ("laptop", True, 2),
+    ]
+    assert await listed(served, user_id="cem") == []
+
+
+async def test_device_that_polls_is_one_stream(served: Edge) -> None:
+    """P-SESSION-2: however many polls, on however many processes; listed between two of them."""
+    for _ in range(2):
+        await served.ask("/v1/orders/poll", None, Authorization=of("phone"), User_Agent="okhttp/4.12.0")
+    store(served).elsewhere = {"ann": [ListedDelivery("phone", "poll", "mobile", "127.0.0.0/24", 1.0, "0a0a0a0a.7")]}
+    [phone] = await listed(served)
+    assert phone["streams"] == [
+        {
+            "transport": "poll",
+            "platform": "mobile",
+            "opened_at": "1970-01-01T00:00:01.000000Z",
+            "cursor": "0a0a0a0a.7",
+            "address": "127.0.0.0/24",
+        }
+    ]
+
+
+async def test_logged_out_stream_is_told_and_ends(served: Edge) -> None:
+    """P-SESSION-3: and when an EventSource comes back by itself, 204 tells it never to; other devices go on."""
+    phone, laptop = await stream(served, "phone"), await stream(served, "laptop")
+    assert (await log_out(served, "phone")).status == 204
+    told = await phone.rest()
+    assert told.endswith(b'event: goaway\ndata: {"reason":"session-revoked","reconnect":false,"after_ms":0}\n\n')
+    assert (await served.ask("/v1/orders/stream", None, Authorization=of("phone"))).status == 204
+    served.store.place("ann")
+    assert b"id: 0a0a0a0a.1\n" in await laptop.until(b"event: order\n")
+    assert [each["id"] for each in await listed(served)] == ["laptop"]
+
+
+async def test_logged_out_poll_is_answered_at_once(served: Edge) -> None:
+    """P-SESSION-3: with 401, as all requests of its login from now on."""
+    held = asyncio.ensure_future(
+        served.ask("/v1/orders/poll", None, Authorization=of("phone"), If_None_Match=NOW, Prefer="wait=50")
+    )
+    await eventually(lambda: served.app[SESSIONS].of_user("ann"))
+    await log_out(served, "phone")
+    answers = [await held, await served.ask("/v1/orders/poll", None, Authorization=of("phone"))]
+    assert [(answer.status, answer.kind) for answer in answers] == [(401, "session-revoked")] * 2
+
+
+async def test_stream_that_opens_while_its_login_is_ended_does_not_survive(served: Edge) -> None:
+    """P-SESSION-3: it was let in before, and is entered after."""
+    sessions = served.app[SESSIONS]
+    open_stream = sessions.open_stream
+
+    def revoke_first(identity: Any, *arguments: Any, **named: Any) -> Any:
+        sessions.revoke("ann", "phone", FOREVER)
+        return open_stream(identity, *arguments, **named)
+
+    sessions.open_stream = revoke_first  # type: ignore[method-assign]
+    answer = await served.ask("/v1/orders/stream", None, Authorization=of("phone"))
+    assert answer.body.count(b"event:") == answer.body.count(b"event: goaway\n") == 1
+    assert list(served.hub.subscribers()) == []
+
+
+@pytest.mark.parametrize("session_id", ["phone", "nobody's", "%2F..%2F", "a" * 255])
+async def test_ending_a_login_is_answered_the_same_whose_ever_it_is(served: Edge, session_id: str) -> None:
+    """P-SESSION-4: known, unknown, another user's, ended before: 204, and only one's own is ended."""
+    bens = await stream(served, "phone", user_id="ben")
+    answers = [await log_out(served, session_id) for _ in range(2)]
+    assert [(answer.status, answer.body) for answer in answers] == [(204, b"")] * 2
+    assert len({tuple(sorted(set(answer.headers) - {"date"})) for answer in answers}) == 1
+    served.store.place("ben")
+    await bens.until(b"event: order\n")
+
+
+async def test_login_can_end_itself(served: Edge) -> None:
+    """P-SESSION-4: the answer still comes; the next one is 401."""
+    assert (await log_out(served, "laptop")).status == 204
+    assert (await log_out(served, "laptop")).status == 401
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/sessions"), ("DELETE", "/v1/sessions/phone")])
+async def test_sessions_are_for_those_who_say_who_they_are(served: Edge, method: str, path: str) -> None:
+    """No credential: 401; and 503 where it could not be made sure that every process hears of it."""
+    assert (await served.ask(path, None, method)).status == 401
+    store(served).reachable = False
+    answer = await served.ask(path, None, method, Authorization=of("laptop"))
+    assert (answer.status, "retry-after" in answer.headers) == (503, True)
+
+
+@pytest.mark.parametrize("session_id", ["a" * 256, "%0A", "%00"])
+async def test_what_cannot_be_a_session_id_is_refused(served: Edge, session_id: str) -> None:
+    """P-SESSION-4: nothing is kept of it."""
+    assert (await log_out(served, session_id)).status == 400
