@@ -9,7 +9,7 @@ import asyncio
 
 import msgspec
 import structlog
-from aiohttp import StreamReader, web
+from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import LineTooLong
 
 from orderstream.web.headers import harden
@@ -98,6 +98,8 @@ class Connection(web.RequestHandler):
         answer = of_status(self._status(exc)) if status == 400 else of_incident(exc, request.path)
         if request.writer.output_size > 0:
             raise ConnectionResetError
+        # aiohttp takes what it could not read for HTTP/1.0; a server answers in its own version (RFC 9110 section 6.2).
+        request._version = HttpVersion11
         # No application sees this answer.
         harden(answer.headers)
         answer.force_close()

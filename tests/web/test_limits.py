@@ -40,8 +40,8 @@ async def held_poll(served: Edge, user: str = "u1") -> Line:
 # Streams
 
 
-async def test_oldest_stream_of_a_user_gives_way_to_the_newest() -> None:
-    """P-LIMIT-1: at one more than may be; the others, and the newest, are undisturbed."""
+async def test_limit_1_oldest_stream_of_a_user_gives_way_to_the_newest() -> None:
+    """At one more than may be; the others, and the newest, are undisturbed."""
     async with edge(limits=LimitSettings(max_streams_per_user=2)) as served:
         oldest, second, other = await served.stream(), await served.stream(), await served.stream("u2")
         newest = await served.stream()
@@ -55,8 +55,8 @@ async def test_oldest_stream_of_a_user_gives_way_to_the_newest() -> None:
     assert retry_ms == document["after_ms"]
 
 
-async def test_stream_that_ended_leaves_its_seat() -> None:
-    """P-LIMIT-1: who closes a tab and opens another closes nobody's stream."""
+async def test_limit_1_stream_that_ended_leaves_its_seat() -> None:
+    """Who closes a tab and opens another closes nobody's stream."""
     async with edge(limits=LimitSettings(max_streams_per_user=2)) as served:
         first, second = await served.stream(), await served.stream()
         await second.close()
@@ -66,8 +66,8 @@ async def test_stream_that_ended_leaves_its_seat() -> None:
         await first.until(b"event: order\n")
 
 
-async def test_stream_is_told_overload_when_the_process_is_full() -> None:
-    """P-LIMIT-2: with 200, to come back later; one that ends makes room."""
+async def test_limit_2_stream_is_told_overload_when_the_process_is_full() -> None:
+    """With 200, to come back later; one that ends makes room."""
     async with edge(limits=LimitSettings(max_streams=2)) as served:
         first, _ = await served.stream("u1"), await served.stream("u2")
         document, retry_ms = await told(served, "u3")
@@ -77,8 +77,8 @@ async def test_stream_is_told_overload_when_the_process_is_full() -> None:
     assert (document["reason"], document["reconnect"], document["after_ms"]) == ("overload", True, retry_ms)
 
 
-async def test_new_streams_are_let_in_at_a_rate() -> None:
-    """P-LIMIT-3: a second's worth at once, then as time goes."""
+async def test_limit_3_new_streams_are_let_in_at_a_rate() -> None:
+    """A second's worth at once, then as time goes."""
     async with edge(limits=LimitSettings(new_streams_per_s=2)) as served:
         await served.stream(), await served.stream()
         assert (await told(served))[0]["reason"] == "overload"
@@ -86,8 +86,8 @@ async def test_new_streams_are_let_in_at_a_rate() -> None:
         await served.stream()
 
 
-async def test_burst_of_two_thousand_leaves_open_streams_undisturbed() -> None:
-    """P-LIMIT-3: each is told when to come back, spread; those who were there get their events, and nothing else."""
+async def test_limit_3_burst_of_two_thousand_leaves_open_streams_undisturbed() -> None:
+    """Each is told when to come back, spread; those who were there get their events, and nothing else."""
     limits = LimitSettings(new_streams_per_s=50, requests_per_user_per_minute=10_000)
     async with edge(limits=limits) as served:
         lines = [await served.stream(f"u{n}") for n in range(50)]
@@ -108,8 +108,8 @@ async def test_burst_of_two_thousand_leaves_open_streams_undisturbed() -> None:
 # Polls
 
 
-async def test_polls_of_a_user_are_bounded() -> None:
-    """P-LIMIT-4: 429 with Retry-After for one more, none of another user's business; one that ends makes room."""
+async def test_limit_4_polls_of_a_user_are_bounded() -> None:
+    """429 with Retry-After for one more, none of another user's business; one that ends makes room."""
     async with edge(limits=LimitSettings(max_polls_per_user=1)) as served:
         first = await held_poll(served)
         refused = await served.ask("/v1/orders/poll", If_None_Match=NOW)
@@ -121,8 +121,8 @@ async def test_polls_of_a_user_are_bounded() -> None:
     assert int(refused.headers["retry-after"]) > 0
 
 
-async def test_polls_of_the_process_are_bounded() -> None:
-    """P-LIMIT-4: 503 with Retry-After."""
+async def test_limit_4_polls_of_the_process_are_bounded() -> None:
+    """503 with Retry-After."""
     async with edge(limits=LimitSettings(max_polls=1)) as served:
         await held_poll(served)
         refused = await served.ask("/v1/orders/poll", "u2", If_None_Match=NOW)
@@ -133,8 +133,8 @@ async def test_polls_of_the_process_are_bounded() -> None:
 # Requests
 
 
-async def test_requests_of_a_user_are_bounded() -> None:
-    """P-LIMIT-6: 429 that says when, which is then true; another user is not concerned."""
+async def test_limit_6_requests_of_a_user_are_bounded() -> None:
+    """429 that says when, which is then true; another user is not concerned."""
     async with edge(limits=LimitSettings(requests_per_user_per_minute=3)) as served:
         statuses = [(await served.ask("/v1/orders")).status for _ in range(3)]
         refused = await served.ask("/v1/orders")
@@ -150,8 +150,8 @@ async def test_requests_of_a_user_are_bounded() -> None:
     [LimitSettings(requests_per_user_per_minute=1), LimitSettings(requests_per_address_per_minute=1)],
     ids=["user", "address"],
 )
-async def test_stream_is_told_overload_instead_of_429(settings: LimitSettings) -> None:
-    """P-LIMIT-6: an EventSource would give up for ever at a 429."""
+async def test_limit_6_stream_is_told_overload_instead_of_429(settings: LimitSettings) -> None:
+    """An EventSource would give up for ever at a 429."""
     async with edge(limits=settings) as served:
         await served.ask("/v1/orders")
         document, retry_ms = await told(served)
@@ -159,8 +159,8 @@ async def test_stream_is_told_overload_instead_of_429(settings: LimitSettings) -
     assert retry_ms > 50_000
 
 
-async def test_requests_of_an_address_are_bounded_whoever_asks() -> None:
-    """P-LIMIT-6: guesses at credentials count, and so does what is not there."""
+async def test_limit_6_requests_of_an_address_are_bounded_whoever_asks() -> None:
+    """Guesses at credentials count, and so does what is not there."""
     async with edge(limits=LimitSettings(requests_per_address_per_minute=2)) as served:
         guess, nothing = await served.ask("/v1/orders", None), await served.ask("/nothing", None)
         refused = await served.ask("/v1/orders")
@@ -169,8 +169,8 @@ async def test_requests_of_an_address_are_bounded_whoever_asks() -> None:
 
 
 @pytest.mark.parametrize(("trusted", "last"), [([], 429), (["127.0.0.0/8"], 200)])
-async def test_forwarded_address_counts_only_from_a_trusted_proxy(trusted: list[str], last: int) -> None:
-    """P-LIMIT-5: else whoever invents addresses would have no limit."""
+async def test_limit_5_forwarded_address_counts_only_from_a_trusted_proxy(trusted: list[str], last: int) -> None:
+    """Else whoever invents addresses would have no limit."""
     async with edge(limits=LimitSettings(requests_per_address_per_minute=1, trusted_proxies=trusted)) as served:
         first = await served.ask("/v1/orders", X_Forwarded_For="198.51.100.7")
         second = await served.ask("/v1/orders", X_Forwarded_For="198.51.100.8")
@@ -180,8 +180,8 @@ async def test_forwarded_address_counts_only_from_a_trusted_proxy(trusted: list[
 # Memory
 
 
-def test_windows_forget_the_longest_unused() -> None:
-    """P-LIMIT-7: however many addresses somebody has."""
+def test_limit_7_windows_forget_the_longest_unused() -> None:
+    """However many addresses somebody has."""
     storage = WindowStorage(max_keys=3, clock=lambda: 0.0)
     for key in ("a", "b", "c", "a", "d"):
         assert storage.acquire_sliding_window_entry(key, 9, 60)
@@ -189,8 +189,8 @@ def test_windows_forget_the_longest_unused() -> None:
     assert [storage.get(key) for key in "abcd"] == [2, 0, 1, 1]
 
 
-async def test_seats_are_given_back_when_streams_and_polls_end() -> None:
-    """P-LIMIT-7: nothing is kept of who has left."""
+async def test_limit_7_seats_are_given_back_when_streams_and_polls_end() -> None:
+    """Nothing is kept of who has left."""
     async with edge() as served:
         lines = [await served.stream(), await served.stream("u2"), await held_poll(served, "u3")]
         for line in lines:

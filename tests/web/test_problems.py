@@ -27,8 +27,8 @@ def with_broken(app: web.Application) -> None:
     app.router.add_get("/begun", broken_after_its_head)
 
 
-async def test_incident_is_named_to_the_client_and_explained_in_the_log() -> None:
-    """P-ERROR-3: the id, and nothing else; the log has it with the traceback."""
+async def test_err_3_incident_is_named_to_the_client_and_explained_in_the_log() -> None:
+    """The id, and nothing else; the log has it with the traceback."""
     with structlog.testing.capture_logs() as lines:
         async with edge(more=with_broken) as served:
             answer = await served.ask("/broken")
@@ -42,8 +42,8 @@ async def test_incident_is_named_to_the_client_and_explained_in_the_log() -> Non
     assert line["exc_info"].__traceback__ is not None
 
 
-async def test_answer_that_has_begun_is_broken_off() -> None:
-    """P-ERROR-3: a second head would be read as its body."""
+async def test_err_3_answer_that_has_begun_is_broken_off() -> None:
+    """A second head would be read as its body."""
     with structlog.testing.capture_logs() as lines:
         async with edge(more=with_broken) as served:
             answer = await served.raw(request("/begun"))
@@ -53,8 +53,8 @@ async def test_answer_that_has_begun_is_broken_off() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/orders/", "/v1/orders/a/b", "/%00", "/v1/orders%2Fstream/x"])
-async def test_nothing_there_is_404(path: str) -> None:
-    """P-ERROR-1: a problem, which does not repeat the path."""
+async def test_err_1_nothing_there_is_404(path: str) -> None:
+    """A problem, which does not repeat the path."""
     async with edge() as served:
         answer = await served.ask(path)
     assert (answer.status, answer.kind) == (404, "not-found")
@@ -63,8 +63,8 @@ async def test_nothing_there_is_404(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/orders", "/v1/orders/o1", "/v1/orders/poll", "/v1/orders/stream"])
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"])
-async def test_other_method_is_405_with_those_there_are(path: str, method: str) -> None:
-    """P-ERROR-2: RFC 9110 section 15.5.6 wants Allow."""
+async def test_err_2_other_method_is_405_with_those_there_are(path: str, method: str) -> None:
+    """RFC 9110 section 15.5.6 wants Allow."""
     async with edge() as served:
         answer = await served.ask(path, method=method)
     assert answer.status == 405
@@ -94,23 +94,23 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("raw", ANSWERS.values(), ids=list(ANSWERS))
-async def test_every_answer_has_the_headers_of_every_answer(raw: bytes) -> None:
-    """P-ERROR-4: no version, no sniffing, no referrer, no embedding, and no document that may do anything."""
+async def test_err_4_every_answer_has_the_headers_of_every_answer(raw: bytes) -> None:
+    """No version, no sniffing, no referrer, no embedding, and no document that may do anything."""
     async with edge(more=with_broken) as served:
         answer = await served.raw(raw)
     assert_hardened(answer)
 
 
-async def test_stream_has_the_headers_of_every_answer() -> None:
-    """P-ERROR-4: its head is written by another hand."""
+async def test_err_4_stream_has_the_headers_of_every_answer() -> None:
+    """Its head is written by another hand."""
     async with edge() as served:
         line = await served.line()
         line.send(request("/v1/orders/stream"))
         assert_hardened(Answer(await line.until(b"\r\n\r\n")))
 
 
-async def test_turned_away_stream_has_the_headers_of_every_answer() -> None:
-    """P-ERROR-4: and of a stream, so that an EventSource understands it."""
+async def test_err_4_turned_away_stream_has_the_headers_of_every_answer() -> None:
+    """And of a stream, so that an EventSource understands it."""
     async with edge(limits=LimitSettings(requests_per_address_per_minute=1)) as served:
         await served.ask("/v1/orders")
         answer = await served.ask("/v1/orders/stream", Origin=ORIGIN)
@@ -145,8 +145,8 @@ def assert_hardened(answer: Answer) -> None:
         ("/v1/orders?limit=x", "u1", 400),
     ],
 )
-async def test_page_of_an_allowed_origin_may_read_every_answer(path: str, user: str | None, status: int) -> None:
-    """P-ORIGIN-1: errors too, else a page could not tell a 401 from a broken line."""
+async def test_cors_4_page_of_an_allowed_origin_may_read_every_answer(path: str, user: str | None, status: int) -> None:
+    """Errors too, else a page could not tell a 401 from a broken line."""
     async with edge() as served:
         answer = await served.ask(path, user, Origin=ORIGIN)
     assert answer.status == status
@@ -158,16 +158,16 @@ async def test_page_of_an_allowed_origin_may_read_every_answer(path: str, user: 
 
 
 @pytest.mark.parametrize("settings", [{"requests_per_user_per_minute": 1}, {"requests_per_address_per_minute": 1}])
-async def test_page_of_an_allowed_origin_may_read_that_it_asks_too_often(settings: dict[str, int]) -> None:
-    """P-ORIGIN-1: with its Retry-After."""
+async def test_cors_4_page_of_an_allowed_origin_may_read_that_it_asks_too_often(settings: dict[str, int]) -> None:
+    """With its Retry-After."""
     async with edge(limits=LimitSettings(**settings)) as served:
         await served.ask("/v1/orders")
         answer = await served.ask("/v1/orders", Origin=ORIGIN)
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (429, ORIGIN)
 
 
-async def test_page_of_an_allowed_origin_may_read_its_stream() -> None:
-    """P-ORIGIN-1: `new EventSource(url, {withCredentials: true})`."""
+async def test_cors_4_page_of_an_allowed_origin_may_read_its_stream() -> None:
+    """`new EventSource(url, {withCredentials: true})`."""
     async with edge() as served:
         line = await served.line()
         line.send(request("/v1/orders/stream", Origin=ORIGIN))
@@ -181,8 +181,8 @@ async def test_page_of_an_allowed_origin_may_read_its_stream() -> None:
     [STRANGER, "null", ORIGIN.upper(), f"{ORIGIN}:443", f"{ORIGIN}.evil.example", "http://app.example", f"{ORIGIN}/"],
 )
 @pytest.mark.parametrize("path", ["/v1/orders", "/v1/orders/stream"])
-async def test_other_origin_gets_no_cors_header(origin: str, path: str) -> None:
-    """P-ORIGIN-2: origins are compared as they are, whole."""
+async def test_cors_3_other_origin_gets_no_cors_header(origin: str, path: str) -> None:
+    """Origins are compared as they are, whole."""
     async with edge() as served:
         line = await served.line()
         line.send(request(path, Origin=origin))
@@ -194,8 +194,8 @@ async def test_other_origin_gets_no_cors_header(origin: str, path: str) -> None:
 @pytest.mark.parametrize(
     "header", ["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer", "authorization,prefer"]
 )
-async def test_preflight_allows_the_headers_of_the_protocol(header: str) -> None:
-    """P-ORIGIN-3: in any case, and several."""
+async def test_cors_1_preflight_allows_the_headers_of_the_protocol(header: str) -> None:
+    """In any case, and several."""
     async with edge() as served:
         answer = await preflight(served, ORIGIN, "GET", header)
     assert answer.status == 200
@@ -210,8 +210,8 @@ async def test_preflight_allows_the_headers_of_the_protocol(header: str) -> None
     ("origin", "method", "header"),
     [(STRANGER, "GET", "Prefer"), (ORIGIN, "PUT", "Prefer"), (ORIGIN, "GET", "X-Evil"), ("null", "GET", "Prefer")],
 )
-async def test_preflight_refuses_everything_else(origin: str, method: str, header: str) -> None:
-    """P-ORIGIN-3: as a problem that repeats nothing of it."""
+async def test_cors_5_preflight_refuses_everything_else(origin: str, method: str, header: str) -> None:
+    """As a problem that repeats nothing of it."""
     async with edge() as served:
         answer = await preflight(served, origin, method, header)
     assert (answer.status, answer.kind) == (403, "preflight-refused")
@@ -219,15 +219,15 @@ async def test_preflight_refuses_everything_else(origin: str, method: str, heade
     assert b"evil" not in answer.raw.lower()
 
 
-async def test_preflight_covers_the_methods_of_each_resource() -> None:
-    """P-ORIGIN-3: a page may ask for a ticket."""
+async def test_cors_1_preflight_covers_the_methods_of_each_resource() -> None:
+    """A page may ask for a ticket."""
     async with edge() as served:
         answer = await preflight(served, ORIGIN, "POST", "Authorization", path="/v1/tickets")
     assert (answer.status, answer.headers["access-control-allow-methods"]) == (200, "POST")
 
 
-async def test_options_that_is_no_preflight_is_405() -> None:
-    """P-ERROR-2: whether other origins are allowed or not."""
+async def test_err_2_options_that_is_no_preflight_is_405() -> None:
+    """Whether other origins are allowed or not."""
     async with edge() as served:
         answer = await served.ask("/v1/orders", method="OPTIONS")
     assert (answer.status, answer.kind, answer.headers["allow"]) == (405, "method-not-allowed", "GET")

@@ -35,28 +35,29 @@ MARK = "aTtAcKeR"
         (HEAD + f"Connection: close\r\nExpect: {MARK}\r\n\r\n".encode(), 417, "expectation-failed"),
     ],
 )
-async def test_unreadable_request_is_told_so_without_being_shown(raw: bytes, status: int, kind: str) -> None:
-    """P-LIMIT-8: a problem, with none of its bytes, no HTML, no name from Python, and the headers of every answer."""
+async def test_limit_8_unreadable_request_is_told_so_without_being_shown(raw: bytes, status: int, kind: str) -> None:
+    """A problem, with none of its bytes, no HTML, no name from Python, and the headers of every answer."""
     async with edge() as served:
         answer = await served.raw(raw)
     assert (answer.status, answer.kind) == (status, kind)
     assert MARK.lower() not in answer.raw.decode("latin-1").lower()
     assert not [word for word in (b"<", b"aiohttp", b"Python", b"Error") if word in answer.raw]
+    assert answer.raw.startswith(b"HTTP/1.1 ")
     assert answer.headers["server"] == "orderstream"
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /v1/orders HTT", HEAD + b"X: "])
-async def test_connection_is_closed_when_its_head_does_not_come(sent: bytes) -> None:
-    """P-LIMIT-9: silence, or a head that stops in the middle."""
+async def test_limit_9_connection_is_closed_when_its_head_does_not_come(sent: bytes) -> None:
+    """Silence, or a head that stops in the middle."""
     async with edge(connections=SHORT) as served:
         line = await served.line()
         line.send(sent)
         assert await line.rest() == b""
 
 
-async def test_head_must_be_whole_in_time_even_if_it_keeps_coming() -> None:
-    """P-LIMIT-9: a byte now and then buys no time."""
+async def test_limit_9_head_must_be_whole_in_time_even_if_it_keeps_coming() -> None:
+    """A byte now and then buys no time."""
     settings = ConnectionSettings(request_head_timeout_s=0.3, keepalive_timeout_s=3600)
     async with edge(connections=settings) as served:
         line = await served.line()
@@ -68,8 +69,8 @@ async def test_head_must_be_whole_in_time_even_if_it_keeps_coming() -> None:
         assert closed.result() == b""
 
 
-async def test_next_head_has_the_same_time() -> None:
-    """P-LIMIT-9: a connection that was good once is no better than a new one."""
+async def test_limit_9_next_head_has_the_same_time() -> None:
+    """A connection that was good once is no better than a new one."""
     settings = ConnectionSettings(request_head_timeout_s=0.1, keepalive_timeout_s=3600)
     async with edge(connections=settings) as served:
         line = await served.line()
@@ -88,8 +89,8 @@ async def test_idle_connection_is_closed_after_a_while() -> None:
         assert await line.rest() == b""
 
 
-async def test_head_is_bounded_as_a_whole() -> None:
-    """P-LIMIT-8: many headers, none of them too long, are cut off."""
+async def test_limit_8_head_is_bounded_as_a_whole() -> None:
+    """Many headers, none of them too long, are cut off."""
     settings = ConnectionSettings(head_max_bytes=4096, request_head_timeout_s=3600)
     async with edge(connections=settings) as served:
         line = await served.line()
@@ -111,8 +112,8 @@ async def test_stream_outlives_the_time_for_its_head() -> None:
         closed.cancel()
 
 
-async def test_body_that_trickles_is_cut_off() -> None:
-    """P-LIMIT-10: whether a handler waits for it or not."""
+async def test_limit_10_body_that_trickles_is_cut_off() -> None:
+    """Whether a handler waits for it or not."""
     read: list[BaseException] = []
 
     async def slow(incoming: web.Request) -> web.Response:
@@ -151,8 +152,8 @@ CHUNKED = b"10001\r\n" + b"x" * 0x10001 + b"\r\n0\r\n\r\n"
 @pytest.mark.parametrize(
     ("declared", "body"), [({"Content_Length": "65537"}, b""), ({"Transfer_Encoding": "chunked"}, CHUNKED)]
 )
-async def test_body_that_is_too_large_is_413(declared: dict[str, str], body: bytes) -> None:
-    """P-LIMIT-8: at once where its length is told, else when it is read."""
+async def test_limit_8_body_that_is_too_large_is_413(declared: dict[str, str], body: bytes) -> None:
+    """At once where its length is told, else when it is read."""
 
     async def read(incoming: web.Request) -> web.Response:
         return web.Response(body=await incoming.read())
@@ -162,8 +163,8 @@ async def test_body_that_is_too_large_is_413(declared: dict[str, str], body: byt
     assert (answer.status, answer.kind) == (413, "content-too-large")
 
 
-async def test_body_that_is_no_body_ends_the_request() -> None:
-    """P-LIMIT-10: after a chunk whose size cannot be read nothing can come, and the connection is closed in time."""
+async def test_limit_10_body_that_is_no_body_ends_the_request() -> None:
+    """After a chunk whose size cannot be read nothing can come, and the connection is closed in time."""
     reading = asyncio.Event()
 
     async def read(incoming: web.Request) -> web.Response:
@@ -178,7 +179,7 @@ async def test_body_that_is_no_body_ends_the_request() -> None:
         assert await line.rest() == b""
 
 
-async def test_connections_beyond_the_most_are_closed_at_once() -> None:
+async def test_limit_11_connections_beyond_the_most_are_closed_at_once() -> None:
     """Those that are open stay, and one that ends makes room."""
     async with edge(connections=ConnectionSettings(max_connections=2)) as served:
         first, second = await served.stream(), await served.stream()
