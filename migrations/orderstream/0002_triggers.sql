@@ -187,14 +187,33 @@ declare
     written timestamptz := clock_timestamp();
     written_json json := to_json(orderstream.rfc3339(written));
 begin
-    insert into orderstream.outbox (xid, user_id, event, body, written_at)
-    select pg_current_xact_id(), o.user_id::text, 'execution',
-           '{"execution":' || orderstream.execution_json(
-               n.id::text, n.order_id::text, n.symbol, n.side, n.quantity, n.price, n.kind, n.refers_to::text,
-               n.executed_at)
-           || ',"written_at":' || written_json || '}',
-           written
-    from new_rows n join public.orders o on o.id = n.order_id;
+    if tg_op = 'INSERT' then
+        insert into orderstream.outbox (xid, user_id, event, body, written_at)
+        select pg_current_xact_id(), o.user_id::text, 'execution',
+               '{"execution":' || orderstream.execution_json(
+                   n.id::text, n.order_id::text, n.symbol, n.side, n.quantity, n.price, n.kind, n.refers_to::text,
+                   n.executed_at)
+               || ',"written_at":' || written_json || '}',
+               written
+        from new_rows n join public.orders o on o.id = n.order_id;
+    else
+        -- Materialized, or the join with orders would make it a left join, which may be a nested loop (as above).
+        with changed as materialized (
+            select n.*
+            from new_rows n full join old_rows p on p.id = n.id
+            where (n.id, n.order_id, n.symbol, n.side, n.quantity, n.price, n.kind, n.refers_to, n.executed_at)
+                  is distinct from
+                  (p.id, p.order_id, p.symbol, p.side, p.quantity, p.price, p.kind, p.refers_to, p.executed_at)
+        )
+        insert into orderstream.outbox (xid, user_id, event, body, written_at)
+        select pg_current_xact_id(), o.user_id::text, 'execution',
+               '{"execution":' || orderstream.execution_json(
+                   n.id::text, n.order_id::text, n.symbol, n.side, n.quantity, n.price, n.kind, n.refers_to::text,
+                   n.executed_at)
+               || ',"written_at":' || written_json || '}',
+               written
+        from changed n join public.orders o on o.id = n.order_id;
+    end if;
     if found then
         perform orderstream.ring();
     end if;
@@ -222,7 +241,7 @@ create trigger orderstream_truncated before truncate on public.orders
 create trigger orderstream_inserted after insert on public.executions
     referencing new table as new_rows for each statement execute function orderstream.executions_changed();
 create trigger orderstream_updated after update on public.executions
-    referencing new table as new_rows for each statement execute function orderstream.executions_changed();
+    referencing old table as old_rows new table as new_rows for each statement execute function orderstream.executions_changed();
 create trigger orderstream_truncated before truncate on public.executions
     for each statement execute function orderstream.truncate_refused();
 
