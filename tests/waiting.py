@@ -1,0 +1,17 @@
+"""Waiting for a condition, with a deadline, instead of sleeping."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(condition: Callable[[], T], *, within_s: float = 15.0) -> T:
+    """What `condition` gives once it is true; fails where it is not within `within_s`. It may block shortly."""
+    deadline = time.monotonic() + within_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        await asyncio.sleep(0.005)
+    return found
