@@ -1,0 +1,157 @@
+"""Following: every event once and in order, through lost connections, hand-overs and holes."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from orderstream.core.events import SequencedEvent
+from orderstream.postgres import follower as follower_module
+from orderstream.postgres.connections import Session
+from orderstream.postgres.follower import Follower
+from tests.postgres.feed import CountingMeter, committed_events, run
+from tests.postgres.publishing import Recorder, following
+from tests.waiting import eventually
+
+TERMINATE = (
+    "select pg_terminate_backend(pid) from pg_stat_activity "
+    "where application_name = 'orderstream follower' and datname = current_database()"
+)
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def follower(database: str, recorder: Recorder) -> Iterator[Follower]:
+    """Only notifications wake it: it looks by itself once a minute."""
+    yield Follower(database, recorder, CountingMeter(), probe_s=60.0, timeout_s=5.0)
+
+
+def commit(dsn: str, first: int, count: int = 1, *, notify: bool = True) -> list[SequencedEvent]:
+    """Adds events from position `first` on as the sequencer does, and gives them."""
+    run(
+        dsn,
+        "with made as (insert into orderstream.events (position, user_id, seq, epoch, event, body, written_at) "
+        "select n, 'ann', n, (select epoch from orderstream.epochs order by id desc limit 1), 'order', '{}', now() "
+        "from generate_series(%(first)s, %(last)s) n returning 1) "
+        "select case when %(notify)s then pg_notify('orderstream_events', %(last)s::text) end",
+        {"first": first, "last": first + count - 1, "notify": notify},
+    )
+    return [event for event in committed_events(dsn) if event.position >= first]
+
+
+async def test_it_begins_at_the_newest_event(database: str, recorder: Recorder, follower: Follower) -> None:
+    """What was before it is the table's business; what comes is told in order, and the epoch first."""
+    commit(database, 1, 5)
+    async with following(follower):
+        commit(database, 6, 2)
+        await eventually(lambda: len(recorder.events) == 2)
+    assert recorder.positions == [6, 7]
+    assert recorder.epochs == [recorder.events[0].epoch]
+    assert recorder.forgot == 0
+
+
+async def test_events_committed_while_its_connection_is_gone_come_once(
+    database: str, recorder: Recorder, follower: Follower
+) -> None:
+    """LISTEN first, then read: at no moment can a commit fall between."""
+    async with following(follower):
+        position = 0
+        for _ in range(6):
+            run(database, TERMINATE)
+            for _ in range(20):
+                await asyncio.to_thread(commit, database, position + 1)
+                position += 1
+            await eventually(lambda: len(recorder.events) == position)  # noqa: B023
+    assert recorder.positions == list(range(1, position + 1))
+    assert recorder.forgot == 0
+
+
+async def test_more_than_a_page_is_caught_up_with(database: str, recorder: Recorder, follower: Follower) -> None:
+    """One notification, many pages."""
+    async with following(follower):
+        commit(database, 1, 2500)
+        await eventually(lambda: len(recorder.events) >= 2500)
+    assert recorder.positions == list(range(1, 2501))
+
+
+async def test_batch_handed_over_and_notified_comes_once(database: str, recorder: Recorder, follower: Follower) -> None:
+    """The leader's own process hears of each batch twice."""
+    async with following(follower):
+        for position in range(1, 60, 3):
+            follower.take(commit(database, position, 3))
+            await asyncio.sleep(0)
+        commit(database, 61)
+        await eventually(lambda: 61 in recorder.positions)
+    assert recorder.positions == list(range(1, 62))
+
+
+async def test_batch_that_does_not_follow_is_left_to_be_read(
+    database: str, recorder: Recorder, follower: Follower
+) -> None:
+    """A hand-over that overtakes a notification does not make a hole."""
+    async with following(follower):
+        commit(database, 1, 2, notify=False)
+        follower.take(commit(database, 3, notify=False))
+        assert recorder.events == []
+        commit(database, 4)
+        await eventually(lambda: len(recorder.events) == 4)
+    assert recorder.positions == [1, 2, 3, 4]
+    assert recorder.forgot == 0
+
+
+async def test_table_set_back_is_forgotten(database: str, recorder: Recorder, follower: Follower) -> None:
+    """A restore took events away that were told: memory is not to be trusted, and it goes on from the new head."""
+    async with following(follower):
+        commit(database, 1, 9)
+        await eventually(lambda: len(recorder.events) == 9)
+        run(database, "delete from orderstream.events where position > 4")
+        run(database, "select pg_notify('orderstream_events', '')")
+        await eventually(lambda: recorder.forgot == 1)
+        commit(database, 5)
+        await eventually(lambda: len(recorder.events) == 10)
+    assert recorder.positions == [*range(1, 10), 5]
+
+
+async def test_hole_left_by_retention_is_forgotten(database: str, recorder: Recorder, follower: Follower) -> None:
+    """It was away for longer than events are kept: each client finds out from the table, none is told a hole."""
+    async with following(follower):
+        commit(database, 1)
+        await eventually(lambda: recorder.events)
+        commit(database, 2, 8, notify=False)
+        run(database, "delete from orderstream.events where position between 2 and 5")
+        commit(database, 10)
+        await eventually(lambda: 10 in recorder.positions)
+    assert recorder.forgot == 1
+    assert recorder.positions == [1, *range(6, 11)]
+
+
+async def test_new_epoch_is_published(database: str, recorder: Recorder, follower: Follower) -> None:
+    """At once, without an event."""
+    async with following(follower):
+        [(epoch,)] = run(database, "select orderstream.new_epoch()")
+        await eventually(lambda: recorder.epochs[-1:] == [epoch])
+
+
+async def test_follower_that_has_gone_deaf_connects_anew(
+    database: str, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No notification comes and no error either: its own probe does not come back, so it does not trust the session."""
+    meter = CountingMeter()
+    follower = Follower(database, recorder, meter, probe_s=0.05, timeout_s=0.2)
+    hear, deaf = Session.notified, True
+
+    async def hears(self: Session, timeout_s: float) -> list[str]:
+        heard = await hear(self, timeout_s)
+        return [] if deaf else heard
+
+    monkeypatch.setattr(follower_module.Session, "notified", hears)
+    async with following(follower):
+        await eventually(lambda: meter.counts["database_error"])
+        deaf = False
+        commit(database, 1)
+        await eventually(lambda: recorder.events)
+    assert recorder.positions == [1]

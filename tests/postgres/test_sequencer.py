@@ -1,0 +1,188 @@
+"""Numbering: dense, in an order that agrees with the commits, whatever is open beside it."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from psycopg2.extensions import cursor
+
+from tests.postgres.feed import (
+    Steps,
+    assert_dense,
+    committed_events,
+    insert_order,
+    insert_orders,
+    opened,
+    run,
+    sequencing,
+)
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def at(database: str) -> Iterator[cursor]:
+    with opened(database) as session, session.cursor() as at:
+        yield at
+
+
+@pytest.fixture
+def steps(at: cursor) -> Steps:
+    return Steps(at)
+
+
+def outbox_bodies(at: cursor, user_id: str) -> list[str]:
+    at.execute("select body from orderstream.outbox where user_id = %s order by id", (user_id,))
+    return [body for (body,) in at.fetchall()]
+
+
+def test_step_numbers_each_user_and_all(at: cursor, steps: Steps) -> None:
+    """1, 2, 3 … per user and by position, in the order of the outbox; what is handed over is what the table holds."""
+    insert_orders(at, ["ann", "bob", "cid"], 7)
+    handed = steps.take()
+    at.execute("update public.orders set status = 'cancelled' where user_id <> 'cid'")
+    handed += steps.take()
+    assert_dense(handed)
+    assert [(event.user_id, event.seq) for event in handed[:4]] == [("ann", 1), ("bob", 1), ("cid", 1), ("ann", 2)]
+    assert len(handed) == 12
+
+
+def test_what_is_handed_over_is_what_was_committed(database: str, at: cursor, steps: Steps) -> None:
+    """The leader's batch and a follower's read are the same events."""
+    insert_orders(at, ["ann", "bob"], 3)
+    assert steps.take() == committed_events(database)
+
+
+def test_step_without_work_writes_nothing(at: cursor, steps: Steps) -> None:
+    """An idle sequencer leaves the database alone."""
+    at.execute("select count(*) from orderstream.checkpoints")
+    [(before,)] = at.fetchall()
+    assert steps.take() == []
+    at.execute("select count(*) from orderstream.checkpoints")
+    assert at.fetchall() == [(before,)]
+
+
+@pytest.mark.parametrize("max_events", [1, 7, 50, 51])
+def test_window_larger_than_a_step_keeps_order_and_loses_nothing(at: cursor, steps: Steps, max_events: int) -> None:
+    """A transaction is numbered over several steps; what commits meanwhile comes after all of it."""
+    insert_orders(at, ["ann", "bob"], 50)
+    handed = steps.take(max_events)
+    insert_orders(at, ["bob"], 3)
+    while batch := steps.take(max_events):
+        assert len(batch) <= max_events
+        handed += batch
+    assert_dense(handed)
+    assert [event.body for event in handed if event.user_id == "bob"] == outbox_bodies(at, "bob")
+    assert [event.body for event in handed if event.user_id == "ann"] == outbox_bodies(at, "ann")
+
+
+def test_open_transaction_delays_nobody_and_is_numbered_when_it_commits(
+    database: str, at: cursor, steps: Steps
+) -> None:
+    """Not "all before the oldest open one": others pass it by, over many steps, and it is not forgotten."""
+    with opened(database, autocommit=False) as writer, writer.cursor() as writing:
+        insert_order(writing, "ann", symbol="LATE")
+        handed = []
+        for _ in range(5):
+            insert_orders(at, ["ann", "bob"], 2)
+            handed += steps.take()
+        assert [event.seq for event in handed if event.user_id == "ann"] == [1, 2, 3, 4, 5]
+        writer.commit()
+    [late] = steps.take()
+    assert (late.user_id, late.seq, late.position) == ("ann", 6, 11)
+    assert "LATE" in late.body
+    assert steps.take() == []
+
+
+def test_transaction_that_commits_while_a_window_is_open_waits_for_its_end(
+    database: str, at: cursor, steps: Steps
+) -> None:
+    """It was not visible in the snapshot that closes the window, and is in the next."""
+    with opened(database, autocommit=False) as writer, writer.cursor() as writing:
+        insert_order(writing, "ann", symbol="LATE")
+        insert_orders(at, ["ann"], 10)
+        handed = steps.take(4)
+        writer.commit()
+    while batch := steps.take(4):
+        handed += batch
+    assert_dense(handed)
+    assert ["LATE" in event.body for event in handed] == [False] * 10 + [True]
+
+
+def test_open_transaction_with_many_savepoints_is_numbered_once(database: str, at: cursor, steps: Steps) -> None:
+    """More subtransactions than Postgres keeps in memory: the snapshot knows them by their top transaction alone."""
+    with opened(database, autocommit=False) as writer, writer.cursor() as writing:
+        for n in range(100):
+            writing.execute(f"savepoint s{n}")
+            insert_order(writing, "ann")
+            if n % 2:
+                writing.execute(f"rollback to s{n}")
+        insert_orders(at, ["bob"], 1)
+        handed = steps.take()
+        writer.commit()
+    handed += steps.take()
+    assert_dense(handed)
+    assert len(handed) == 51
+
+
+def test_transaction_that_rolls_back_late_leaves_no_hole(database: str, at: cursor, steps: Steps) -> None:
+    """Its rows were never there to be numbered."""
+    with opened(database, autocommit=False) as writer, writer.cursor() as writing:
+        insert_order(writing, "ann")
+        insert_orders(at, ["ann"], 1)
+        handed = steps.take()
+        writer.rollback()
+    insert_orders(at, ["ann"], 1)
+    handed += steps.take()
+    assert_dense(handed)
+    assert len(handed) == 2
+
+
+def test_prepared_transaction_is_numbered_when_it_is_committed(new_database: Callable[..., str]) -> None:
+    """It outlives its session, and is as open as any."""
+    dsn = new_database(doorbell=False)
+    with opened(dsn) as session, session.cursor() as at, opened(dsn, autocommit=False) as writer:
+        steps = Steps(at)
+        insert_order(writer.cursor(), "ann", symbol="PREPARED")
+        writer.cursor().execute("prepare transaction 'orderstream'")
+        insert_orders(at, ["ann"], 1)
+        handed = steps.take() + steps.take()
+        run(dsn, "commit prepared 'orderstream'")
+        handed += steps.take()
+    assert_dense(handed)
+    assert ["PREPARED" in event.body for event in handed] == [False, True]
+
+
+def test_next_leader_goes_on_within_an_open_window(database: str, at: cursor) -> None:
+    """The checkpoint is all that a leader knows, so another one needs no more."""
+    insert_orders(at, ["ann", "bob"], 30)
+    with opened(database) as first:
+        handed = Steps(first.cursor()).take(7)
+    insert_orders(at, ["ann"], 2)
+    steps = Steps(at)
+    while batch := steps.take(7):
+        handed += batch
+    assert_dense(handed)
+    assert len(handed) == 32
+
+
+async def test_sequencer_hands_over_each_event_once_in_order(database: str) -> None:
+    """The same through the running sequencer, with steps smaller than a transaction."""
+    async with sequencing(database, batch_max_events=10) as numbered:
+        with opened(database) as session, session.cursor() as at:
+            for _ in range(5):
+                insert_orders(at, ["ann", "bob", "cid"], 33)
+        await eventually(lambda: len(numbered.events) >= 165)
+    assert numbered.events == committed_events(database)
+    assert_dense(numbered.events)
+
+
+async def test_prepared_transaction_reaches_the_running_sequencer(new_database: Callable[..., str]) -> None:
+    """Where nobody rings, the sequencer looks."""
+    dsn = new_database(doorbell=False)
+    async with sequencing(dsn) as numbered:
+        await eventually(lambda: numbered.leading)
+        with opened(dsn, autocommit=False) as writer:
+            insert_order(writer.cursor(), "ann")
+            writer.cursor().execute("prepare transaction 'orderstream'")
+        run(dsn, "commit prepared 'orderstream'")
+        await eventually(lambda: numbered.events)
+    assert numbered.meter.counts["slept"] == 0
