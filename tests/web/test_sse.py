@@ -261,7 +261,7 @@ async def test_sse_19_what_is_larger_than_one_write_comes_whole(make_site: MakeS
     assert frames[-1].body == {"head": f"{HEAD}60"}
 
 
-@pytest.mark.parametrize("sent", ["a\udc80b", "a\udcffb", "%00%0d%0aid: 666", "\udcc2\udc85"])
+@pytest.mark.parametrize("sent", ["a\udcffb", "%00%0d%0aid: 666", "\udcc2\udc85"])
 async def test_sse_20_nothing_of_a_cursor_that_is_none_is_reflected(site: Site, sent: str) -> None:
     """Neither from the header nor from the query."""
     by_query = await site.stream("?cursor=" + "%0D%0Aid:%20666%00")

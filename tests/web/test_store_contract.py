@@ -255,7 +255,7 @@ class StoreContract:
     async def test_order_of_another_user_is_not_there(self, books: Books, order_id: str) -> None:
         """Nor is one that nobody has."""
         bobs = books.place("bob")
-        with pytest.raises(NotFound, match="^there is no such order$"):
+        with pytest.raises(NotFound, match=r"^there is no such order$"):
             await reader(books).order("ann", bobs if order_id == "bob's" else order_id)
 
 
