@@ -35,5 +35,11 @@ def make_admin_app(registry: CollectorRegistry, checks: Checks) -> web.Applicati
 
     app = web.Application(middlewares=[problems])
     app.on_response_prepare.append(hardened)
+    app.on_response_prepare.append(_kept_by_nobody)
     app.add_routes([web.get("/metrics", metrics), web.get("/health/live", live), web.get("/health/ready", ready)])
     return app
+
+
+async def _kept_by_nobody(_: web.Request, response: web.StreamResponse) -> None:
+    # Without a word about it, a cache may keep yesterday's health (RFC 9111, 4.2.2).
+    response.headers.setdefault("Cache-Control", "no-store")
