@@ -53,3 +53,9 @@ grant select, insert, delete, update (cursor) on orderstream.deliveries to order
 
 -- Logging a session out twice moves its end.
 grant select, insert, delete, update (kept_until) on orderstream.revocations to orderstream_service;
+
+-- The list of a user's open streams, of which only the sign of life and the cursor are ever updated; to end a session
+-- again is to keep it ended for longer.
+grant select, insert, delete, update (seen_at) on orderstream.nodes to orderstream_service;
+grant select, insert, delete, update (cursor) on orderstream.deliveries to orderstream_service;
+grant select, insert, delete, update (kept_until) on orderstream.revocations to orderstream_service;

@@ -11,7 +11,7 @@ import structlog
 
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter
-from orderstream.postgres.connections import Row, Session, open_session
+from orderstream.postgres.connections import PREPARE, Row, Session, open_session
 from orderstream.postgres.queries import query
 from orderstream.sessions import Sessions
 
@@ -52,7 +52,7 @@ class RevocationListener:
     async def _listen(self) -> None:
         session = await open_session(self._database_url, name="revocations", timeout_s=self._timeout_s)
         try:
-            await session.fetch("set jit = off; listen orderstream_revocations")
+            await session.fetch(f"{PREPARE}; listen orderstream_revocations")
             known = await self._read_all(session)
             self.connected.set()
             _log.info("revocations-connected", revocations=known)

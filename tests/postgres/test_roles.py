@@ -42,7 +42,7 @@ def writing(roles: Roles) -> Iterator[cursor]:
 async def test_the_service_works_when_each_has_only_its_own_role(roles: Roles, writing: cursor) -> None:
     """From the writer's row to streams and lists; an epoch of another timeline is renewed, and old rows go."""
     run(roles.admin, "update orderstream.epochs set timeline = 'FFFFFFFF'")
-    async with running_service(roles.service, retention_events_s=1.0) as at, aiohttp.ClientSession() as client:
+    async with running_service(roles.service) as at, aiohttp.ClientSession() as client:
         before = run(roles.admin, "select epoch from orderstream.epochs")
         async with open_stream(client, at, "ann") as stream:
             await stream.until("live")
@@ -56,8 +56,12 @@ async def test_the_service_works_when_each_has_only_its_own_role(roles: Roles, w
             ticket = (await answer.json())["ticket"]
         async with client.get(f"{at.url}/v1/orders/stream", params={"ticket": ticket}) as answer:
             assert answer.status == 200
+        assert len((await get(client, at, "ann", "/v1/sessions")).body["sessions"]) <= 1
+        async with client.delete(f"{at.url}/v1/sessions/phone", headers=at.bearer("ann")) as answer:
+            assert answer.status == 204
         await at.service._retention.sweep()
         assert run(roles.admin, "select count(*) from orderstream.outbox") == [(0,)]
+        assert run(roles.admin, "select session_id from orderstream.revocations") == [("phone",)]
 
 
 WRITER_MAY_NOT = [
