@@ -102,7 +102,7 @@ def found_nobody_asleep(writer: connection) -> bool:
 
 
 async def test_overlapping_writers_do_not_ring(database: str, listener: connection) -> None:
-    """As long as one order transaction is open that found nobody asleep, nobody can lie down: a busy system is quiet."""
+    """As long as one order transaction is open that found nobody asleep, nobody lies down: a busy system is quiet."""
     async with sequencing(database) as numbered:
         with opened(database, autocommit=False) as even, opened(database, autocommit=False) as odd:
 
@@ -204,12 +204,12 @@ async def test_open_order_transaction_costs_100_queries_a_second_and_delays_nobo
 async def test_idle_service_asks_once_a_second_at_most(database: str, queries: deque[str]) -> None:
     """Sequencer, follower and retention together, at a tenth of their default intervals: ten queries a second."""
     recorder, pool = Recorder(), Pool(database, size=2, timeout_s=5)
-    async with sequencing(database, safety_net_s=0.5) as numbered:
-        async with following(Follower(database, recorder, CountingMeter(), probe_s=0.5, timeout_s=5)):
-            settings = RetentionSettings(retention_every_s=1.0)
-            retention = Retention(pool, settings, lambda: numbered.leading, CountingMeter())
-            retiring = asyncio.create_task(retention.run())
-            await eventually(lambda: any("outbox" in sql and "delete" in sql for sql in queries))
-            assert await rate(queries, 30) <= 10
-            retiring.cancel()
+    follower = Follower(database, recorder, CountingMeter(), probe_s=0.5, timeout_s=5)
+    async with sequencing(database, safety_net_s=0.5) as numbered, following(follower):
+        settings = RetentionSettings(retention_every_s=1.0)
+        retention = Retention(pool, settings, lambda: numbered.leading, CountingMeter())
+        retiring = asyncio.create_task(retention.run())
+        await eventually(lambda: any("outbox" in sql and "delete" in sql for sql in queries))
+        assert await rate(queries, 30) <= 10
+        retiring.cancel()
     await pool.close()

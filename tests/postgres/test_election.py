@@ -32,20 +32,19 @@ asyncio.run(main())
 
 async def test_one_of_two_leads_and_the_other_follows_at_once(database: str) -> None:
     """A leader that leaves says so: the candidate, who asks by itself once a minute, does not wait."""
-    async with sequencing(database, election_s=60.0) as second:
-        async with sequencing(database, election_s=60.0) as first:
-            await eventually(lambda: first.leading or second.leading)
-            leader, candidate = (first, second) if first.leading else (second, first)
-            with opened(database) as writer:
-                insert_order(writer.cursor(), "ann")
-            await eventually(lambda: leader.events)
-            assert not candidate.leading
-            assert leader.task is not None
-            leader.task.cancel()
-            await eventually(lambda: candidate.leading)
-            with opened(database) as writer:
-                insert_order(writer.cursor(), "ann")
-            await eventually(lambda: candidate.events)
+    async with sequencing(database, election_s=60.0) as second, sequencing(database, election_s=60.0) as first:
+        await eventually(lambda: first.leading or second.leading)
+        leader, candidate = (first, second) if first.leading else (second, first)
+        with opened(database) as writer:
+            insert_order(writer.cursor(), "ann")
+        await eventually(lambda: leader.events)
+        assert not candidate.leading
+        assert leader.task is not None
+        leader.task.cancel()
+        await eventually(lambda: candidate.leading)
+        with opened(database) as writer:
+            insert_order(writer.cursor(), "ann")
+        await eventually(lambda: candidate.events)
     assert_dense(leader.events + candidate.events)
 
 

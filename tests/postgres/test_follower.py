@@ -1,7 +1,6 @@
 """Following: every event once and in order, through lost connections, hand-overs and holes."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -25,9 +24,9 @@ def recorder() -> Recorder:
 
 
 @pytest.fixture
-def follower(database: str, recorder: Recorder) -> Iterator[Follower]:
+def follower(database: str, recorder: Recorder) -> Follower:
     """Only notifications wake it: it looks by itself once a minute."""
-    yield Follower(database, recorder, CountingMeter(), probe_s=60.0, timeout_s=5.0)
+    return Follower(database, recorder, CountingMeter(), probe_s=60.0, timeout_s=5.0)
 
 
 def commit(dsn: str, first: int, count: int = 1, *, notify: bool = True) -> list[SequencedEvent]:
