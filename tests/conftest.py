@@ -10,7 +10,7 @@ import pytest
 from tests.postgres.servers import NAMES, TestServer, binaries, running
 
 # Folder -> when its tests run; those not named come after the core.
-TIERS = {"core": 0, "web": 2, "postgres": 3, "demo": 4, "system": 5}
+TIERS = {"core": 0, "web": 2, "postgres": 3, "demo": 4, "system": 5, "clients": 6}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
