@@ -8,14 +8,11 @@ quotes an unreadable request back, as text. Both are put right here, where its p
 import asyncio
 
 import msgspec
-import structlog
 from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import LineTooLong
 
 from orderstream.web.headers import harden
 from orderstream.web.problems import of_http_exception, of_incident, of_status
-
-_log = structlog.get_logger()
 
 # What a client may go on to send of a request that is answered already, so that it can read the answer.
 _LINGERING_S = 1.0

@@ -93,8 +93,6 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
         ("", "198.51.100.7", ""),
     ],
 )
-def test_limit_5_address_is_the_peer_s_unless_a_proxy_is_trusted(
-    peer: str, forwarded_for: str, counted: str
-) -> None:
+def test_limit_5_address_is_the_peer_s_unless_a_proxy_is_trusted(peer: str, forwarded_for: str, counted: str) -> None:
     """What a client itself wrote into X-Forwarded-For counts for nothing."""
     assert client_address(peer, forwarded_for, PROXIES) == counted
