@@ -210,6 +210,7 @@ async def test_idle_service_asks_once_a_second_at_most(database: str, queries: d
         retention = Retention(pool, settings, lambda: numbered.leading, CountingMeter())
         retiring = asyncio.create_task(retention.run())
         await eventually(lambda: any("outbox" in sql and "delete" in sql for sql in queries))
-        assert await rate(queries, 30) <= 10
+        # 45, so that where the count happens to begin among the sweeps and probes weighs little.
+        assert await rate(queries, 45) <= 10
         retiring.cancel()
     await pool.close()
