@@ -5,6 +5,7 @@ After a lost connection: LISTEN first, then read, then trust notifications. A li
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 
 import structlog
@@ -18,6 +19,7 @@ from orderstream.postgres.queries import query
 _log = structlog.get_logger()
 
 _PROBE = "probe"
+_POSITION = re.compile("[0-9]{1,19}")
 _RETRY_S = 0.25
 _PAGE_EVENTS = 1000
 
@@ -67,9 +69,9 @@ class Follower:
             self.connected.set()
             _log.info("follower-connected", position=self._position)
             while True:
-                await self._rest(session)
-                while await self._read(session):
-                    pass
+                if self._is_news(await session.notified(self._probe_s) or await self._probed(session)):
+                    while await self._read(session):
+                        pass
         finally:
             await session.close()
 
@@ -81,20 +83,25 @@ class Follower:
                 return
             await asyncio.sleep(_RETRY_S)
 
-    async def _rest(self, session: Session) -> None:
-        """Until there is something to read, or it is time to look all the same."""
-        while payloads := await session.notified(self._probe_s):
-            if any(not payload.isdigit() or int(payload) > (self._position or 0) for payload in payloads):
-                return
-        await session.fetch("select pg_notify('orderstream_events', %(probe)s)", {"probe": _PROBE})
-        if not await session.notified(self._timeout_s):
-            raise DatabaseUnavailable("notifications do not come through")
+    async def _probed(self, session: Session) -> list[str]:
+        """Looks all the same, and makes sure that notifications come through: those that came, our own at least."""
+        while await self._read(session, first=f"select pg_notify('orderstream_events', '{_PROBE}');"):
+            pass
+        if payloads := await session.notified(self._timeout_s):
+            return payloads
+        raise DatabaseUnavailable("notifications do not come through")
 
-    async def _read(self, session: Session) -> bool:
-        """Publishes a page of what is new; says whether there may be more."""
+    def _is_news(self, payloads: Sequence[str]) -> bool:
+        """Whether one of them says that there is something to read: a position, or nothing where the epoch is new."""
+        known = self._position or 0
+        # Anybody may notify: what is no position of ours is looked at, and never trusted to be a number.
+        return any(int(payload) > known if _POSITION.fullmatch(payload) else payload != _PROBE for payload in payloads)
+
+    async def _read(self, session: Session, first: str = "") -> bool:
+        """Publishes a page of what is new; says whether there may be more. `first` runs in the same round trip."""
         asked_after = self._position
         after = 2**62 if asked_after is None else asked_after
-        rows = await session.fetch(query("follow"), {"after": after, "max_events": _PAGE_EVENTS})
+        rows = await session.fetch(first + query("follow"), {"after": after, "max_events": _PAGE_EVENTS})
         epoch, head = rows[0][0], rows[0][1]
         batch = [SequencedEvent(*row[2:]) for row in rows if row[2] is not None]
         if asked_after is None:

@@ -19,7 +19,7 @@ _log = structlog.get_logger()
 _PAUSE_S = 0.02
 # The newest event of an idle user is passed over and stays; so often are the passed-over ones looked at again.
 _FULL_SWEEP_S = 3600.0
-_SESSIONS_EVERY_S = 60.0
+_RARELY_S = 60.0
 
 
 class RetentionSettings(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Retention:
         self._outbox_from = "0"
         self._events_after = 0
         self._swept_whole_at = 0.0
-        self._sessions_due = 0.0
+        self._rarely_due = 0.0
 
     async def run(self) -> None:
         """For ever. May be cancelled."""
@@ -60,8 +60,7 @@ class Retention:
         await self._sweep_outbox()
         await self._sweep_checkpoints()
         await self._sweep_events()
-        await self._sweep_tickets()
-        await self._sweep_sessions()
+        await self._sweep_rarely()
 
     async def _sweep_outbox(self) -> None:
         gone = self._settings.retention_batch_rows
@@ -85,23 +84,19 @@ class Retention:
                 return
             self._events_after = after
 
-    async def _sweep_tickets(self) -> None:
-        gone = self._settings.retention_batch_rows
-        while gone == self._settings.retention_batch_rows:
-            [(gone,)] = await self._batch("delete_tickets", "tickets")
-
-    async def _sweep_sessions(self) -> None:
+    async def _sweep_rarely(self) -> None:
+        """What is few, and in nobody's way: an idle service should ask little."""
         now = asyncio.get_running_loop().time()
-        # None of it is in anybody's way, and an idle service should ask little.
-        if now < self._sessions_due:
+        if now < self._rarely_due:
             return
-        gone = self._settings.retention_batch_rows
-        while gone == self._settings.retention_batch_rows:
-            [(gone,)] = await self._batch("delete_revocations", "revocations")
+        for table in ("tickets", "revocations"):
+            gone = self._settings.retention_batch_rows
+            while gone == self._settings.retention_batch_rows:
+                [(gone,)] = await self._batch(f"delete_{table}", table)
         nodes = 1
         while nodes:
             [(nodes, _)] = await self._batch("delete_nodes", "nodes", unseen_s=6 * self._settings.session_beat_s)
-        self._sessions_due = now + _SESSIONS_EVERY_S
+        self._rarely_due = now + _RARELY_S
 
     async def _batch(self, name: str, table: str, **parameters: object) -> list[Row]:
         rows = await self._pool.fetch(query(name), {"max_rows": self._settings.retention_batch_rows, **parameters})
