@@ -54,8 +54,8 @@ async def log_out(served: Edge, session_id: str, user_id: str = "ann", by: str =
     return await served.ask(f"/v1/sessions/{session_id}", None, "DELETE", Authorization=of(by, user_id))
 
 
-async def test_list_groups_open_streams_by_login(served: Edge) -> None:
-    """P-SESSION-1: what is open, on what, since when, how far, from about where; and which one asks."""
+async def test_session_1_list_groups_open_streams_by_login(served: Edge) -> None:
+    """What is open, on what, since when, how far, from about where; and which one asks."""
     await stream(served, "laptop", User_Agent=AGENT, X_Forwarded_For="203.0.113.77")
     [laptop] = await listed(served)
     [shown] = laptop["streams"]
@@ -64,8 +64,8 @@ async def test_list_groups_open_streams_by_login(served: Edge) -> None:
     assert shown == {"transport": "sse", "platform": "web", "cursor": "0a0a0a0a.0", "address": "203.0.113.0/24"}
 
 
-async def test_list_shows_other_processes_and_never_another_user(served: Edge) -> None:
-    """P-SESSION-1: one login may be open on several; the newest first."""
+async def test_session_1_list_shows_other_processes_and_never_another_user(served: Edge) -> None:
+    """One login may be open on several; the newest first."""
     await stream(served, "laptop")
     far = ListedDelivery("phone", "sse", "mobile", "2001:db8::/48", FOREVER, None)
     store(served).elsewhere = {"ann": [far, far._replace(session_id="laptop", opened_at=1.0)], "ben": [far]}
@@ -76,8 +76,8 @@ async def test_list_shows_other_processes_and_never_another_user(served: Edge) -
     assert await listed(served, user_id="cem") == []
 
 
-async def test_device_that_polls_is_one_stream(served: Edge) -> None:
-    """P-SESSION-2: however many polls, on however many processes; listed between two of them."""
+async def test_session_2_device_that_polls_is_one_stream(served: Edge) -> None:
+    """However many polls, on however many processes; listed between two of them."""
     for _ in range(2):
         await served.ask("/v1/orders/poll", None, Authorization=of("phone"), User_Agent="okhttp/4.12.0")
     store(served).elsewhere = {"ann": [ListedDelivery("phone", "poll", "mobile", "127.0.0.0/24", 1.0, "0a0a0a0a.7")]}
@@ -93,8 +93,8 @@ async def test_device_that_polls_is_one_stream(served: Edge) -> None:
     ]
 
 
-async def test_logged_out_stream_is_told_and_ends(served: Edge) -> None:
-    """P-SESSION-3: and when an EventSource comes back by itself, 204 tells it never to; other devices go on."""
+async def test_session_3_logged_out_stream_is_told_and_ends(served: Edge) -> None:
+    """And when an EventSource comes back by itself, 204 tells it never to; other devices go on."""
     phone, laptop = await stream(served, "phone"), await stream(served, "laptop")
     assert (await log_out(served, "phone")).status == 204
     told = await phone.rest()
@@ -105,8 +105,8 @@ async def test_logged_out_stream_is_told_and_ends(served: Edge) -> None:
     assert [each["id"] for each in await listed(served)] == ["laptop"]
 
 
-async def test_logged_out_poll_is_answered_at_once(served: Edge) -> None:
-    """P-SESSION-3: with 401, as all requests of its login from now on."""
+async def test_session_3_logged_out_poll_is_answered_at_once(served: Edge) -> None:
+    """With 401, as all requests of its login from now on."""
     held = asyncio.ensure_future(
         served.ask("/v1/orders/poll", None, Authorization=of("phone"), If_None_Match=NOW, Prefer="wait=50")
     )
@@ -116,8 +116,8 @@ async def test_logged_out_poll_is_answered_at_once(served: Edge) -> None:
     assert [(answer.status, answer.kind) for answer in answers] == [(401, "session-revoked")] * 2
 
 
-async def test_stream_that_opens_while_its_login_is_ended_does_not_survive(served: Edge) -> None:
-    """P-SESSION-3: it was let in before, and is entered after."""
+async def test_session_3_stream_that_opens_while_its_login_is_ended_does_not_survive(served: Edge) -> None:
+    """It was let in before, and is entered after."""
     sessions = served.app[SESSIONS]
     open_stream = sessions.open_stream
 
@@ -132,8 +132,8 @@ async def test_stream_that_opens_while_its_login_is_ended_does_not_survive(serve
 
 
 @pytest.mark.parametrize("session_id", ["phone", "nobody's", "%2F..%2F", "a" * 255])
-async def test_ending_a_login_is_answered_the_same_whose_ever_it_is(served: Edge, session_id: str) -> None:
-    """P-SESSION-4: known, unknown, another user's, ended before: 204, and only one's own is ended."""
+async def test_session_4_ending_a_login_is_answered_the_same_whose_ever_it_is(served: Edge, session_id: str) -> None:
+    """Known, unknown, another user's, ended before: 204, and only one's own is ended."""
     bens = await stream(served, "phone", user_id="ben")
     answers = [await log_out(served, session_id) for _ in range(2)]
     assert [(answer.status, answer.body) for answer in answers] == [(204, b"")] * 2
@@ -142,14 +142,16 @@ async def test_ending_a_login_is_answered_the_same_whose_ever_it_is(served: Edge
     await bens.until(b"event: order\n")
 
 
-async def test_login_can_end_itself(served: Edge) -> None:
-    """P-SESSION-4: the answer still comes; the next one is 401."""
+async def test_session_4_login_can_end_itself(served: Edge) -> None:
+    """The answer still comes; the next one is 401."""
     assert (await log_out(served, "laptop")).status == 204
     assert (await log_out(served, "laptop")).status == 401
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/sessions"), ("DELETE", "/v1/sessions/phone")])
-async def test_sessions_are_for_those_who_say_who_they_are(served: Edge, method: str, path: str) -> None:
+async def test_session_5_is_for_those_who_say_who_they_are_while_there_is_a_database(
+    served: Edge, method: str, path: str
+) -> None:
     """No credential: 401; and 503 where it could not be made sure that every process hears of it."""
     assert (await served.ask(path, None, method)).status == 401
     store(served).reachable = False
@@ -158,6 +160,17 @@ async def test_sessions_are_for_those_who_say_who_they_are(served: Edge, method:
 
 
 @pytest.mark.parametrize("session_id", ["a" * 256, "%0A", "%00"])
-async def test_what_cannot_be_a_session_id_is_refused(served: Edge, session_id: str) -> None:
-    """P-SESSION-4: nothing is kept of it."""
+async def test_session_4_what_cannot_be_a_session_id_is_refused(served: Edge, session_id: str) -> None:
+    """Nothing is kept of it."""
     assert (await log_out(served, session_id)).status == 400
+
+
+async def test_session_3_slow_client_is_cut_off_when_its_login_is_ended(served: Edge) -> None:
+    """What lies in our buffer for it must not arrive later."""
+    slow = await stream(served, "phone")
+    [subscriber] = served.hub.subscribers()
+    while not subscriber.outlet._socket.get_write_buffer_size():  # type: ignore[attr-defined]
+        served.store.place("ann", reason="x" * 30_000)
+        await asyncio.sleep(0)
+    await log_out(served, "phone")
+    assert b"session-revoked" not in await slow.rest()
