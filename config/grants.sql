@@ -46,3 +46,9 @@ grant execute on function
 -- A ticket is kept, and spent by its deletion; to pass over rows that others are about to delete is to lock, which takes
 -- the right to update something.
 grant select, insert, delete, update (digest) on orderstream.tickets to orderstream_service;
+
+-- The list of a user's open streams, of which only the sign of life and the cursor are ever updated; to end a session
+-- again is to keep it ended for longer.
+grant select, insert, delete, update (seen_at) on orderstream.nodes to orderstream_service;
+grant select, insert, delete, update (cursor) on orderstream.deliveries to orderstream_service;
+grant select, insert, delete, update (kept_until) on orderstream.revocations to orderstream_service;
