@@ -42,7 +42,7 @@ async def ticket_of(authenticator: Authenticator, encoded: str) -> str:
     return await authenticator.tickets.issue(await authenticator.authenticate(request(bearer=encoded)))
 
 
-async def test_the_header_counts_before_a_ticket_and_the_cookie(authenticator: Authenticator) -> None:
+async def test_who_8_the_header_counts_before_a_ticket_and_the_cookie(authenticator: Authenticator) -> None:
     """And the ticket is not spent."""
     ticket = await ticket_of(authenticator, BOB)
     all_three = request(f"/?ticket={ticket}", bearer=ANN, cookie=BOB)
@@ -50,7 +50,7 @@ async def test_the_header_counts_before_a_ticket_and_the_cookie(authenticator: A
     assert (await authenticator.authenticate(request(f"/?ticket={ticket}"), ticket=True)).user_id == "bob"
 
 
-async def test_a_ticket_counts_before_the_cookie(authenticator: Authenticator) -> None:
+async def test_who_8_a_ticket_counts_before_the_cookie(authenticator: Authenticator) -> None:
     """Also on a page of another site, whose browser adds the cookie by itself."""
     ticket = await ticket_of(authenticator, ANN)
     both = request(f"/?ticket={ticket}", cookie=BOB, Origin="https://other.example")
@@ -68,13 +68,13 @@ async def test_a_ticket_counts_before_the_cookie(authenticator: Authenticator) -
         request(cookie=ANN, Authorization="Bearer"),
     ],
 )
-async def test_what_counts_is_good_or_the_request_is_refused(authenticator: Authenticator, asked: Any) -> None:
+async def test_who_8_what_counts_is_good_or_the_request_is_refused(authenticator: Authenticator, asked: Any) -> None:
     """A client that means to be somebody never silently becomes somebody else."""
     with pytest.raises(Unauthorized):
         await authenticator.authenticate(asked, ticket=True)
 
 
-async def test_two_authorization_headers_are_refused(authenticator: Authenticator) -> None:
+async def test_who_8_two_authorization_headers_are_refused(authenticator: Authenticator) -> None:
     """Which of them would a proxy have looked at?"""
     asked = request(bearer=ANN)
     two = asked.clone(headers=[*asked.headers.items(), ("Authorization", f"Bearer {BOB}")])
@@ -84,13 +84,13 @@ async def test_two_authorization_headers_are_refused(authenticator: Authenticato
 
 @pytest.mark.parametrize("name", ["access_token", "id_token", "jwt", "token", "ticket"])
 @pytest.mark.parametrize("bearer", ["", ANN])
-async def test_a_jwt_in_the_url_is_refused(authenticator: Authenticator, name: str, bearer: str) -> None:
+async def test_who_9_a_jwt_in_the_url_is_refused(authenticator: Authenticator, name: str, bearer: str) -> None:
     """Good or not, and whatever else is sent: it is in a log by now."""
     with pytest.raises(InvalidParameter, match="not taken from a URL"):
         await authenticator.authenticate(request(f"/?{name}={ANN}", bearer=bearer), ticket=True)
 
 
-async def test_a_ticket_opens_nothing_but_a_stream(authenticator: Authenticator) -> None:
+async def test_ticket_3_a_ticket_opens_nothing_but_a_stream(authenticator: Authenticator) -> None:
     """It is told so, and the ticket is still good."""
     ticket = await ticket_of(authenticator, ANN)
     with pytest.raises(InvalidParameter, match="only opens a stream"):
@@ -98,7 +98,7 @@ async def test_a_ticket_opens_nothing_but_a_stream(authenticator: Authenticator)
     assert await authenticator.authenticate(request(f"/?ticket={ticket}"), ticket=True)
 
 
-async def test_a_ticket_that_cannot_be_looked_up_is_not_refused(
+async def test_ticket_5_a_ticket_that_cannot_be_looked_up_is_not_refused(
     authenticator: Authenticator, tickets: MemoryTickets
 ) -> None:
     """The database is away: the client may come back with it."""
@@ -147,7 +147,7 @@ async def test_the_cookie_is_not_taken_from_another_site(authenticator: Authenti
 
 
 @pytest.mark.parametrize("way", ["bearer", "cookie", "ticket"])
-async def test_a_revoked_session_is_refused_whatever_it_brings(authenticator: Authenticator, way: str) -> None:
+async def test_who_10_a_revoked_session_is_refused_whatever_it_brings(authenticator: Authenticator, way: str) -> None:
     """Verified before or not; the user's other sessions go on."""
     lost, kept = signed(sub="ann", sid="phone"), signed(sub="ann", sid="tab")
     ticket = await ticket_of(authenticator, lost)

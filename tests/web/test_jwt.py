@@ -120,19 +120,19 @@ async def test_leeway_forgives_a_clock_that_is_off() -> None:
         (f"{segment(json.dumps({'alg': 'HS256', 'kid': 5}))}.e30.e30", "is not valid"),
     ],
 )
-async def test_bad_jwt_is_refused(encoded: str, detail: str) -> None:
+async def test_jwt_5_bad_jwt_is_refused(encoded: str, detail: str) -> None:
     """Forged, misshapen or incomplete: Unauthorized, and nothing else."""
     assert detail in await refused(encoded, verifier())
 
 
 @pytest.mark.parametrize("kind", ASYMMETRIC)
-async def test_jwt_signed_with_a_public_key_as_if_it_were_a_secret_is_refused(kind: str) -> None:
+async def test_jwt_1_signed_with_a_public_key_as_if_it_were_a_secret_is_refused(kind: str) -> None:
     """Everybody has the public key: what it verifies is never HS256, whatever the header says."""
     assert "is not valid" in await refused(confused(kind), verifier("", public_pem(kind)))
 
 
 @pytest.mark.parametrize("algorithm", ["RS384", "PS256"])
-async def test_other_algorithm_of_the_same_key_is_refused(algorithm: str) -> None:
+async def test_jwt_1_other_algorithm_of_the_same_key_is_refused(algorithm: str) -> None:
     """A key is for one."""
     encoded = signed(private_key("RS256"), algorithm)
     assert "is not valid" in await refused(encoded, verifier("", public_pem("RS256")))
@@ -149,7 +149,7 @@ async def test_other_algorithm_of_the_same_key_is_refused(algorithm: str) -> Non
         ({"aud": "orders"}, "lacks the claim iss"),
     ],
 )
-async def test_jwt_of_another_audience_or_issuer_is_refused(claims: dict[str, Any], detail: str) -> None:
+async def test_jwt_5_jwt_of_another_audience_or_issuer_is_refused(claims: dict[str, Any], detail: str) -> None:
     """The same login may serve others, whose JWTs are no good here."""
     judge = verifier(jwt_issuer="login", jwt_audience="orders")
     assert detail in await refused(signed(**claims), judge)

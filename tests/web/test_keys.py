@@ -116,7 +116,7 @@ def test_entry_that_we_should_not_verify_with_is_passed_over(entry: dict[str, An
     assert key_of_jwk(entry) is None
 
 
-async def test_key_is_found_by_its_id(clock: Clock) -> None:
+async def test_jwt_2_key_is_found_by_its_id(clock: Clock) -> None:
     """One fetch serves all."""
     async with key_server(jwk("RS256", kid="a"), jwk("EdDSA", kid="b")) as server, fetching(server, clock) as jwks:
         judge = verifier(jwks)
@@ -153,7 +153,7 @@ async def test_secret_is_for_jwts_without_an_id(clock: Clock) -> None:
             await verifier(jwks, SECRET).verify(signed(headers={"kid": "a"}))
 
 
-async def test_rotation_needs_no_restart(clock: Clock) -> None:
+async def test_jwt_4_rotation_needs_no_restart(clock: Clock) -> None:
     """A new key is fetched when a JWT names it; the old one is good until it leaves the set, remembered JWT or not."""
     old, new = of_kid("old"), of_kid("new", which=1)
     async with key_server(jwk("ES256", kid="old")) as server, fetching(server, clock) as jwks:
@@ -171,7 +171,7 @@ async def test_rotation_needs_no_restart(clock: Clock) -> None:
         assert await judge.verify(new)
 
 
-async def test_unknown_keys_cause_one_fetch_in_an_interval(clock: Clock) -> None:
+async def test_jwt_2_unknown_keys_cause_one_fetch_in_an_interval(clock: Clock) -> None:
     """Within it nobody can tell; after it the set decides."""
     async with key_server(jwk("ES256", kid="a")) as server, fetching(server, clock) as jwks:
         judge = verifier(jwks)
@@ -232,7 +232,7 @@ async def never() -> web.StreamResponse:
 
 
 @pytest.mark.parametrize("answer", [status_500, redirect, garbage, deep, large, never])
-async def test_known_keys_go_on_when_the_server_fails(answer: Any, clock: Clock) -> None:
+async def test_jwt_3_known_keys_go_on_when_the_server_fails(answer: Any, clock: Clock) -> None:
     """And a JWT of an unknown one is nobody's fault: it may be good."""
     async with (
         key_server(jwk("ES256", kid="a")) as server,
@@ -248,7 +248,7 @@ async def test_known_keys_go_on_when_the_server_fails(answer: Any, clock: Clock)
         assert await judge.verify(of_kid("a"))
 
 
-async def test_unreachable_server_is_no_verdict_and_is_told(clock: Clock) -> None:
+async def test_jwt_3_unreachable_server_is_no_verdict_and_is_told(clock: Clock) -> None:
     """From the start: no keys, and readiness learns why; they are used as soon as they are there."""
     async with key_server(jwk("ES256", kid="a")) as server, fetching(server, clock) as jwks:
         server.answer = status_500

@@ -32,7 +32,7 @@ async def refusal(site: Site, ticket: str) -> tuple[int, dict[str, Any], str | N
     "headers",
     [bearer(), {"Cookie": f"{COOKIE}={signed()}"}, {"Cookie": f"{COOKIE}={signed()}", "Origin": ORIGIN}],
 )
-async def test_ticket_is_issued_for_a_jwt(site: Site, headers: dict[str, str]) -> None:
+async def test_ticket_1_it_is_issued_for_a_jwt(site: Site, headers: dict[str, str]) -> None:
     """256 bits that nobody stores on the way, each time others."""
     responses = [await asked(site, **headers) for _ in range(2)]
     bodies = [await response.json() for response in responses]
@@ -52,25 +52,25 @@ async def test_ticket_is_issued_for_a_jwt(site: Site, headers: dict[str, str]) -
         ({"Cookie": f"{COOKIE}={signed()}", "Sec-Fetch-Site": "cross-site"}, 403),
     ],
 )
-async def test_ticket_is_not_issued_to_whom_may_not_read(site: Site, headers: dict[str, str], status: int) -> None:
+async def test_ticket_1_it_is_not_issued_to_whom_may_not_read(site: Site, headers: dict[str, str], status: int) -> None:
     """Nor to another site's page, which could hand it on."""
     assert (await asked(site, **headers)).status == status
 
 
-async def test_ticket_does_not_buy_a_ticket(site: Site) -> None:
+async def test_ticket_3_it_does_not_buy_another(site: Site) -> None:
     """Or it would never end."""
     response = await site.client.post("/v1/tickets", params={"ticket": await ticket(site)})
     assert response.status == 400
 
 
-async def test_ticket_is_not_issued_while_it_cannot_be_kept(site: Site) -> None:
+async def test_ticket_1_it_is_not_issued_while_it_cannot_be_kept(site: Site) -> None:
     """The database is away."""
     site.tickets.reachable = False
     response = await asked(site, **bearer())
     assert (response.status, "Retry-After" in response.headers) == (503, True)
 
 
-async def test_ticket_opens_one_stream_of_its_user(site: Site) -> None:
+async def test_ticket_2_it_opens_one_stream_of_its_user(site: Site) -> None:
     """Whose orders come; nobody else's."""
     site.store.place("bob")
     order_id = site.store.place("ann")
@@ -84,7 +84,7 @@ async def test_ticket_opens_one_stream_of_its_user(site: Site) -> None:
     assert orders == [order_id]
 
 
-async def test_spent_ticket_is_refused_like_any_other_that_is_not_good(site: Site) -> None:
+async def test_ticket_4_a_spent_one_is_refused_like_any_other_that_is_not_good(site: Site) -> None:
     """An EventSource that comes back with it is closed by the 401, so its page gets a new one: it does not loop, and it
     does not become whoever the cookie says. Spent, over, or made up: the same answer."""
     spent = await ticket(site)
@@ -96,7 +96,7 @@ async def test_spent_ticket_is_refused_like_any_other_that_is_not_good(site: Sit
     assert response.head.startswith("HTTP/1.1 401")
 
 
-async def test_stream_is_told_to_come_back_when_its_ticket_cannot_be_looked_up(site: Site) -> None:
+async def test_ticket_5_stream_is_told_to_come_back_when_its_ticket_cannot_be_looked_up(site: Site) -> None:
     """The database is away and the ticket not spent: 200, when to come back, and the same ticket is good then."""
     shown = await ticket(site)
     site.tickets.reachable = False
@@ -124,7 +124,9 @@ async def test_revoked_session_is_told_never_to_come_back(site: Site) -> None:
 
 
 @pytest.mark.parametrize("by_ticket", [False, True], ids=["bearer", "ticket"])
-async def test_client_that_returns_after_its_jwt_ended_loses_nothing(make_site: MakeSite, by_ticket: bool) -> None:
+async def test_sse_22_client_that_returns_after_its_jwt_ended_loses_nothing(
+    make_site: MakeSite, by_ticket: bool
+) -> None:
     """Announced, told, and gone; what happened meanwhile comes after the cursor, once."""
     site = await make_site(auth_expiring_s=600)
     encoded = signed(sub="ann", exp=time.time() + 1)
@@ -144,7 +146,7 @@ async def test_client_that_returns_after_its_jwt_ended_loses_nothing(make_site: 
     assert not [frame for frame in back if frame.name == "reset"]
 
 
-async def test_end_is_announced_in_whole_seconds(make_site: MakeSite) -> None:
+async def test_sse_21_end_is_announced_in_whole_seconds(make_site: MakeSite) -> None:
     """`{expires_in_s}`, without an id: it moves no cursor."""
     site = await make_site(auth_expiring_s=600)
     stream = await site.stream(headers=bearer(expires_s=300))
