@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import structlog
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from orderstream.errors import OrderstreamError, RequestError, TooManyRequests, Unauthorized, Unavailable
 
@@ -15,7 +16,7 @@ _log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # Ours, since the phrase of a status differs between versions of Python: (problem, detail).
-_OF_STATUS = {
+OF_STATUS = {
     400: ("bad-request", "The request cannot be read."),
     403: ("forbidden", "This is not allowed."),
     404: ("not-found", "There is nothing at this address."),
@@ -28,15 +29,26 @@ _OF_STATUS = {
 _PREFLIGHT_REFUSED = "This origin may not use this resource, or not with this method and these headers."
 
 
-def problem(status: int, kind: str, detail: str, headers: dict[str, str] | None = None, **more: str) -> web.Response:
-    """`kind` becomes `urn:orderstream:problem:<kind>`; `more` are extension members."""
-    body = {
-        "type": f"urn:orderstream:problem:{kind}",
-        "title": kind.replace("-", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-        **more,
-    }
+class Problem(msgspec.Struct, frozen=True):
+    """RFC 9457. `type` is what to branch on; `detail` is for people; `incident` is for a report to us."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    incident: str | UnsetType = UNSET
+
+
+def type_of(kind: str) -> str:
+    """The stable `type` of a kind of problem."""
+    return f"urn:orderstream:problem:{kind}"
+
+
+def problem(
+    status: int, kind: str, detail: str, headers: dict[str, str] | None = None, incident: str | UnsetType = UNSET
+) -> web.Response:
+    """`kind` is the end of its type."""
+    body = Problem(type_of(kind), kind.replace("-", " ").capitalize(), status, detail, incident)
     return web.Response(
         status=status,
         body=msgspec.json.encode(body),
@@ -60,7 +72,7 @@ def of_error(error: RequestError | Unavailable) -> web.Response:
 
 def of_status(status: int, headers: dict[str, str] | None = None) -> web.Response:
     """The answer to what HTTP itself refuses."""
-    kind, detail = _OF_STATUS.get(status, _OF_STATUS[400])
+    kind, detail = OF_STATUS.get(status, OF_STATUS[400])
     return problem(status, kind, detail, headers)
 
 

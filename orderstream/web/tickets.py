@@ -8,6 +8,13 @@ from orderstream.web.seats import AUTHENTICATOR
 from orderstream.web.ticket_desk import TICKET_S
 
 
+class Ticket(msgspec.Struct, frozen=True):
+    """What opens one stream, once, within `expires_in_s` seconds: `?ticket=`."""
+
+    ticket: str
+    expires_in_s: int
+
+
 async def issue_ticket(request: web.Request) -> web.Response:
     """201 with the ticket; a body is not read."""
     authenticator = request.app[AUTHENTICATOR]
@@ -16,7 +23,7 @@ async def issue_ticket(request: web.Request) -> web.Response:
     ticket = await authenticator.tickets.issue(identity)
     return web.Response(
         status=201,
-        body=msgspec.json.encode({"ticket": ticket, "expires_in_s": TICKET_S}),
+        body=msgspec.json.encode(Ticket(ticket, TICKET_S)),
         content_type="application/json",
         headers={"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie, Origin"},
     )
