@@ -14,7 +14,7 @@ import jwt
 import psycopg2
 import pytest
 
-from orderstream.postgres.connections import Pool
+from orderstream.postgres.pool import Pool
 from tests.services import SECRET, Address, running_service
 from tests.system.clients import ENDLESS, Frame, Stream
 from tests.system.tables import execute, insert_order, write_orders
