@@ -14,7 +14,7 @@ import structlog
 
 from orderstream.errors import DatabaseUnavailable, TooManyRequests
 from orderstream.ports import Meter
-from orderstream.postgres.connections import Pool
+from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
 from orderstream.sessions import Changes, ListedDelivery, OpenDelivery, Sessions
 
@@ -83,7 +83,9 @@ class PostgresSessions:
         self._was_seen = True
 
     async def leave(self) -> None:
-        """Takes this process's deliveries out, where the database answers at once."""
+        """Takes this process's deliveries out, where the database answers at once; nothing where it wrote none."""
+        if not self._was_seen:
+            return
         try:
             async with asyncio.timeout(1.0):
                 await self._pool.fetch(query("leave_node"), {"node_id": self._node_id})
