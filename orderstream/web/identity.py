@@ -41,7 +41,7 @@ class Authenticator:
     def __init__(self, verifier: Verifier, tickets: TicketDesk, settings: AuthenticatorSettings) -> None:
         self._verifier = verifier
         self.tickets = tickets
-        self._jwt_cookie = settings.jwt_cookie
+        self.jwt_cookie = settings.jwt_cookie
         self._origins = frozenset(settings.cors_origins)
         self.revoked: Callable[[Identity], bool] = _nobody
 
@@ -70,7 +70,7 @@ class Authenticator:
         raise Unauthorized("send a JWT: as Authorization: Bearer, or in the cookie")
 
     def _cookie(self, request: web.Request) -> str | None:
-        encoded = request.cookies.get(self._jwt_cookie)
+        encoded = request.cookies.get(self.jwt_cookie)
         if encoded is not None and self._is_cross_site(request):
             raise Forbidden("the cookie is not taken from a page of another site")
         return encoded
