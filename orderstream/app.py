@@ -15,8 +15,8 @@ from orderstream.errors import DatabaseUnreachable
 from orderstream.hub import Hub, HubLimits
 from orderstream.metrics import PrometheusMeter
 from orderstream.postgres import migrations
-from orderstream.postgres.connections import Pool
 from orderstream.postgres.follower import Follower
+from orderstream.postgres.pool import Pool
 from orderstream.postgres.retention import Retention, RetentionSettings
 from orderstream.postgres.revocations import RevocationListener
 from orderstream.postgres.sequencer import Sequencer, SequencerSettings

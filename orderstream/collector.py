@@ -23,7 +23,7 @@ class Collector(Generic[K, V]):
         self._max_keys = max_keys
         self._asked: dict[K, asyncio.Future[V]] = {}
         self._flush_due: asyncio.TimerHandle | None = None
-        self._fetches: set[asyncio.Task[None]] = set()
+        self._fetches: set[asyncio.Task[Mapping[K, V]]] = set()
 
     async def get(self, key: K) -> V:
         """Raises what `fetch` raises. May be cancelled: the others who asked are not."""
@@ -52,23 +52,23 @@ class Collector(Generic[K, V]):
             self._flush_due.cancel()
             self._flush_due = None
         asked, self._asked = self._asked, {}
-        task = asyncio.ensure_future(self._answer(asked))
+        task = asyncio.ensure_future(self._fetch_all(list(asked)))
         self._fetches.add(task)
-        task.add_done_callback(self._fetches.discard)
+        task.add_done_callback(lambda done: self._answer(asked, done))
 
-    async def _answer(self, asked: dict[K, asyncio.Future[V]]) -> None:
-        try:
-            answers = await self._fetch(list(asked))
-        except BaseException as error:
-            for future in asked.values():
-                if isinstance(error, asyncio.CancelledError):
-                    future.cancel()
-                elif not future.done():
-                    future.set_exception(error)
-                    future.exception()  # Seen here: whoever asked may be gone.
-            if not isinstance(error, Exception):
-                raise
-        else:
-            for key, future in asked.items():
-                if not future.done():
-                    future.set_result(answers[key])
+    async def _fetch_all(self, keys: Sequence[K]) -> Mapping[K, V]:
+        return await self._fetch(keys)
+
+    def _answer(self, asked: dict[K, asyncio.Future[V]], fetch: asyncio.Task[Mapping[K, V]]) -> None:
+        # By callback: a fetch that was cancelled before it began runs no code of its own.
+        self._fetches.discard(fetch)
+        for key, future in asked.items():
+            if future.done():
+                continue
+            if fetch.cancelled():
+                future.cancel()
+            elif (error := fetch.exception()) is not None:
+                future.set_exception(error)
+                future.exception()  # Seen here: whoever asked may be gone.
+            else:
+                future.set_result(fetch.result()[key])

@@ -167,7 +167,8 @@ class Delivery:
             self._expect_snapshot("epoch-changed")
             return
         following = list(events)
-        if not following or following[0].seq != self.position + 1:
+        expected = range(self.position + 1, self.position + 1 + len(following))
+        if not following or any(event.seq != seq for event, seq in zip(following, expected, strict=True)):
             self._expect_snapshot("cursor-expired")
             return
         self._pending.extend(following)

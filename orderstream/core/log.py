@@ -82,7 +82,8 @@ class ChannelLog:
         self.oldest = page.oldest
         if self.warm and page.head <= self.head:
             return True
-        first = page.events[0].seq if page.events else page.head + 1
+        events = _run_to(page.head, page.events)
+        first = events[0].seq if events else page.head + 1
         older = [event for event in held if event.seq < first]
         newer = [event for event in held if event.seq > page.head]
         if newer and newer[0].seq != page.head + 1:
@@ -91,7 +92,7 @@ class ChannelLog:
             older = []
         self.chill()
         self.epoch, self.head, self.warm = page.epoch, page.head, True
-        for event in (*older, *page.events, *newer):
+        for event in (*older, *events, *newer):
             self._add(event)
         return True
 
@@ -117,3 +118,11 @@ class ChannelLog:
             self.size_bytes -= len(self._events[gone].frame)
             gone += 1
         del self._events[:gone]
+
+
+def _run_to(head: int, events: Sequence[Event]) -> Sequence[Event]:
+    """The longest part of `events` that ends at `head` without a hole."""
+    start = len(events)
+    while start and events[start - 1].seq == head - (len(events) - start):
+        start -= 1
+    return events[start:]

@@ -10,6 +10,7 @@ import psycopg2
 import psycopg2.errors
 
 from orderstream.errors import DatabaseUnavailable, OrderstreamError
+from orderstream.postgres.addresses import reachable
 
 
 class NotAValue(OrderstreamError):
@@ -78,6 +79,11 @@ class Session:
     def __init__(self, connection: aiopg.Connection) -> None:
         self._connection = connection
 
+    @property
+    def lost(self) -> bool:
+        """Whether it is known to be of no use."""
+        return bool(self._connection.closed)
+
     async def fetch(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of the last statement in `sql`; none where it gives none."""
         return await translated(_fetch(self._connection, sql, parameters))
@@ -124,14 +130,22 @@ class Session:
 
 async def open_session(database_url: str, *, name: str, timeout_s: float) -> Session:
     """Connects within `timeout_s`, then also the time a query may take; `name` is for pg_stat_activity."""
+    return Session(await translated(_connect(database_url, f"orderstream {name}", timeout_s)))
 
-    async def connecting() -> aiopg.Connection:
-        # `connect` itself raises, before anything is awaited, where a unix socket is not there.
-        return await aiopg.connect(
-            database_url, timeout=timeout_s, application_name=f"orderstream {name}", **_LIVENESS, **_AS_TEXT
-        )
 
-    return Session(await translated(connecting()))
+async def _connect(database_url: str, name: str, timeout_s: float) -> aiopg.Connection:
+    async with asyncio.timeout(timeout_s):
+        for server in await reachable(database_url):
+            try:
+                return await aiopg.connect(
+                    database_url, timeout=timeout_s, application_name=name, **server, **_LIVENESS, **_AS_TEXT
+                )
+            except psycopg2.OperationalError as error:
+                refused = error
+            except RuntimeError as error:
+                # uvloop, of a socket that libpq closed under its hands.
+                refused = psycopg2.OperationalError(str(error))
+        raise refused
 
 
 async def _fetch(connection: aiopg.Connection, sql: str, parameters: Mapping[str, Any] | None) -> list[Row]:
@@ -148,67 +162,3 @@ def _honour_cancellation() -> None:
     # aiopg waits in wait_for, which before Python 3.12 loses a cancellation that comes together with the result.
     if (task := asyncio.current_task()) is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-class Pool:
-    """A bounded set of sessions for reads and retention. A query runs in a task of the pool's, so that a caller who is
-    cancelled does not cost the session."""
-
-    def __init__(self, database_url: str, *, size: int, timeout_s: float) -> None:
-        self._database_url = database_url
-        self._size = size
-        self._timeout_s = timeout_s
-        self._pool: aiopg.Pool | None = None
-        self._queries: set[asyncio.Task[list[Row]]] = set()
-
-    async def fetch(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
-        """The rows of `sql`. Raises DatabaseUnavailable."""
-        task = asyncio.ensure_future(self._fetch(sql, parameters))
-        self._queries.add(task)
-        task.add_done_callback(self._queries.discard)
-        return await asyncio.shield(task)
-
-    async def close(self) -> None:
-        """Ends all sessions, without waiting for queries."""
-        if self._pool is not None:
-            self._pool.terminate()
-            for task in list(self._queries):
-                task.cancel()
-            await asyncio.gather(*self._queries, return_exceptions=True)
-            await self._pool.wait_closed()
-
-    async def _fetch(self, sql: str, parameters: Mapping[str, Any] | None) -> list[Row]:
-        try:
-            return await self._once(sql, parameters)
-        except DatabaseUnavailable as error:
-            # Sessions die with the server but are found dead only when used; what reads or deletes may be done twice.
-            if not isinstance(error.__cause__, (psycopg2.OperationalError, psycopg2.InterfaceError)):
-                raise
-            return await self._once(sql, parameters)
-
-    async def _once(self, sql: str, parameters: Mapping[str, Any] | None) -> list[Row]:
-        async def work() -> list[Row]:
-            async with asyncio.timeout(self._timeout_s):
-                pool = await self._opened()
-                async with pool.acquire() as connection:
-                    return await _fetch(connection, sql, parameters)
-
-        return await translated(work())
-
-    async def _opened(self) -> aiopg.Pool:
-        if self._pool is None:
-            self._pool = await aiopg.create_pool(
-                self._database_url,
-                minsize=0,
-                maxsize=self._size,
-                timeout=self._timeout_s,
-                on_connect=self._prepare,
-                application_name="orderstream reads",
-                **_LIVENESS,
-                **_AS_TEXT,
-            )
-        return self._pool
-
-    async def _prepare(self, connection: aiopg.Connection) -> None:
-        limit_ms = int(self._timeout_s * 1000)
-        await _fetch(connection, f"{PREPARE}; set statement_timeout = {limit_ms}", None)

@@ -10,7 +10,8 @@ import structlog
 
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter
-from orderstream.postgres.connections import Pool, Row
+from orderstream.postgres.connections import Row
+from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
@@ -57,6 +58,10 @@ class Retention:
 
     async def sweep(self) -> None:
         """Removes all that is due now. Raises DatabaseUnavailable; what was removed until then stays removed."""
+        now = asyncio.get_running_loop().time()
+        if now - self._swept_whole_at > _FULL_SWEEP_S:
+            # From the very beginning: also for a restore that set the numbers back.
+            self._outbox_from, self._events_after, self._swept_whole_at = "0", 0, now
         await self._sweep_outbox()
         await self._sweep_checkpoints()
         await self._sweep_events()
@@ -73,9 +78,6 @@ class Retention:
             [(gone,)] = await self._batch("delete_checkpoints", "checkpoints")
 
     async def _sweep_events(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._swept_whole_at > _FULL_SWEEP_S:
-            self._events_after, self._swept_whole_at = 0, now
         while True:
             [(_, after)] = await self._batch(
                 "delete_events", "events", after=self._events_after, older_s=self._settings.retention_events_s

@@ -31,6 +31,8 @@ DOORBELL = "1869768306, 1"
 # How long after a commit its notification may take to count as having rung.
 _RING_GRACE_S = 0.1
 _RETRY_S = 0.25
+# After an error that trying again will hardly mend.
+_FAILED_RETRY_S = 2.0
 
 
 class SequencerSettings(msgspec.Struct, frozen=True):
@@ -68,15 +70,17 @@ class Sequencer:
                 await self._stand()
             except DatabaseUnavailable as error:
                 self._meter.database_error("sequencer")
-                if self.leading:
-                    _log.warning("leadership-lost", reason=str(error))
-                self._step_down()
+                _log.warning("sequencer-disconnected", reason=str(error))
                 await asyncio.sleep(_RETRY_S)
+            except Exception as error:  # noqa: BLE001 - the top of a background task: streams go on, and so do we
+                _log.error("sequencer-failed", exc_info=error)
+                await asyncio.sleep(_FAILED_RETRY_S)
 
     def _step_down(self) -> None:
         if self.leading:
             self.leading = False
             self._meter.stepped_down()
+            _log.info("leadership-ended")
 
     async def _stand(self) -> None:
         session = await open_session(self._database_url, name="sequencer", timeout_s=self._settings.query_timeout_s)

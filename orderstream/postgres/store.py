@@ -10,7 +10,8 @@ from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
 from orderstream.errors import InvalidParameter, NotFound
 from orderstream.ports import OrdersPage
-from orderstream.postgres.connections import NotAValue, Pool, Row
+from orderstream.postgres.connections import NotAValue, Row
+from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
 
 

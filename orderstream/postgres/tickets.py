@@ -1,7 +1,7 @@
 """Tickets in the database, by their hash: one opens one stream, on whichever process it is shown to."""
 
 from orderstream.core.claims import Identity
-from orderstream.postgres.connections import Pool
+from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
 
 

@@ -10,8 +10,9 @@ from psycopg2.extensions import connection
 
 from orderstream.postgres import follower as follower_module
 from orderstream.postgres import sequencer as sequencer_module
-from orderstream.postgres.connections import Pool, Row, Session
+from orderstream.postgres.connections import Row, Session
 from orderstream.postgres.follower import Follower
+from orderstream.postgres.pool import Pool
 from orderstream.postgres.retention import Retention, RetentionSettings
 from tests.postgres.feed import CountingMeter, assert_dense, insert_order, opened, sequencing
 from tests.postgres.publishing import Recorder, following

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orderstream.postgres.connections import Pool
+from orderstream.postgres.pool import Pool
 from orderstream.postgres.retention import Retention, RetentionSettings
 from tests.postgres.feed import (
     CountingMeter,

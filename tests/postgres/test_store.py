@@ -7,7 +7,7 @@ import pytest
 from psycopg2.extensions import cursor
 
 from orderstream.errors import InvalidParameter, NotFound
-from orderstream.postgres.connections import Pool
+from orderstream.postgres.pool import Pool
 from orderstream.postgres.store import PostgresStore, StoreSettings
 from tests.postgres.feed import Steps, insert_order, insert_orders, opened
 

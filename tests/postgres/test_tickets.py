@@ -9,7 +9,7 @@ from orderstream.core.claims import Identity
 from orderstream.errors import DatabaseUnavailable
 from orderstream.metrics import PrometheusMeter
 from orderstream.ports import Tickets
-from orderstream.postgres.connections import Pool
+from orderstream.postgres.pool import Pool
 from orderstream.postgres.retention import Retention, RetentionSettings
 from orderstream.postgres.tickets import PostgresTickets
 from tests.postgres.feed import run

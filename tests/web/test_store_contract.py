@@ -19,7 +19,7 @@ from orderstream.core.events import Event
 from orderstream.errors import InvalidParameter, NotFound
 from orderstream.hub import NOTHING_AFTER
 from orderstream.metrics import PrometheusMeter
-from orderstream.postgres.connections import Pool
+from orderstream.postgres.pool import Pool
 from orderstream.postgres.sequencer import Sequencer, SequencerSettings
 from orderstream.postgres.store import PostgresStore, StoreSettings
 from tests.web.books import PostgresBooks
