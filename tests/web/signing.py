@@ -62,8 +62,8 @@ def jwk(kind: str, which: int = 0, **more: object) -> dict[str, Any]:
 
 
 def signed(key: Any = SECRET, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: object) -> str:
-    """A JWT of u1 for a minute; claims that are None are left out."""
-    whole = {"sub": "u1", "exp": time.time() + 60} | claims
+    """A JWT of u1, good for the whole run of the tests; claims that are None are left out."""
+    whole = {"sub": "u1", "exp": time.time() + 7200} | claims
     return jwt.encode({name: value for name, value in whole.items() if value is not None}, key, algorithm, headers)
 
 
