@@ -111,6 +111,12 @@ begin
     end if;
 end $$;
 
+-- Whether a user can be told at all. No JWT names nobody, or a user of more than 255 characters; and a key too long for
+-- the index of events would stop the sequencer for everybody.
+create function orderstream.can_be_told(user_id text) returns boolean
+language sql immutable parallel safe
+return user_id is not null and octet_length(user_id) <= 1020;
+
 create function orderstream.orders_changed() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -130,7 +136,8 @@ begin
                    orderstream.exec_type(null, n.status, null, n.filled_quantity, true)))
                || ',"previous_status":null,"written_at":' || written_json || '}',
                written
-        from new_rows n cross join (select null::text as exec_type) as unsaid;
+        from new_rows n cross join (select null::text as exec_type) as unsaid
+        where orderstream.can_be_told(n.user_id::text);
     elsif tg_op = 'UPDATE' then
         -- The full join is never a nested loop, so a plan cached for one row still serves a hundred thousand.
         with changed as (
@@ -160,18 +167,18 @@ begin
         )
         insert into orderstream.outbox (xid, user_id, event, body, written_at)
         select pg_current_xact_id(), old_user, 'order-removed', '{"order_id":' || to_json(old_id::text) || '}', written
-        from changed where left_old and old_id is not null
+        from changed where left_old and orderstream.can_be_told(old_user)
         union all
         select pg_current_xact_id(), new_user, 'order',
                '{"order":' || document || ',"exec_type":' || to_json(exec_type)
                || ',"previous_status":' || coalesce(to_json(previous_status)::text, 'null')
                || ',"written_at":' || written_json || '}',
                written
-        from changed where new_id is not null;
+        from changed where orderstream.can_be_told(new_user);
     else
         insert into orderstream.outbox (xid, user_id, event, body, written_at)
         select pg_current_xact_id(), o.user_id::text, 'order-removed', '{"order_id":' || to_json(o.id::text) || '}', written
-        from old_rows o;
+        from old_rows o where orderstream.can_be_told(o.user_id::text);
     end if;
     if found then
         perform orderstream.ring();
@@ -195,7 +202,8 @@ begin
                    n.executed_at)
                || ',"written_at":' || written_json || '}',
                written
-        from new_rows n join public.orders o on o.id = n.order_id;
+        from new_rows n join public.orders o on o.id = n.order_id
+        where orderstream.can_be_told(o.user_id::text);
     else
         -- Materialized, or the join with orders would make it a left join, which may be a nested loop (as above).
         with changed as materialized (
@@ -212,7 +220,8 @@ begin
                    n.executed_at)
                || ',"written_at":' || written_json || '}',
                written
-        from changed n join public.orders o on o.id = n.order_id;
+        from changed n join public.orders o on o.id = n.order_id
+        where orderstream.can_be_told(o.user_id::text);
     end if;
     if found then
         perform orderstream.ring();

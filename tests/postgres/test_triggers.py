@@ -58,6 +58,19 @@ def change(at: cursor, order_id: str, **columns: Any) -> None:
 # Statements
 
 
+@pytest.mark.parametrize("user_id", [None, "u" * 1021], ids=["nobody", "too long a name"])
+def test_order_of_a_user_who_cannot_be_told_is_written_and_not_told(at: cursor, user_id: str | None) -> None:
+    """The order's statement never fails for our sake, and no row of ours may stop the sequencer."""
+    at.execute("alter table public.orders alter user_id drop not null")
+    order_id = insert_order(at, "ann")
+    clear(at)
+    change(at, order_id, user_id=user_id)
+    insert_execution(at, order_id)
+    change(at, order_id, status="filled")
+    at.execute("delete from public.orders")
+    assert events(at) == [("ann", "order-removed")]
+
+
 def test_insert_writes_the_whole_order(at: cursor) -> None:
     """Every field of the protocol, numbers as exact JSON numbers, times in UTC with microseconds."""
     order_id = insert_order(

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from tests.postgres.servers import TestServer
-from tests.services import PATIENCE_S, RunningService, running_service
+from tests.services import PATIENCE_S, Address, RunningService, ServiceProcess, running_service
 from tests.system.clients import Stream, get, open_stream, poll, ready
 from tests.system.tables import execute, write_orders
 
@@ -34,7 +35,7 @@ async def served(lost: str) -> AsyncIterator[RunningService]:
         yield running
 
 
-async def until_ready(session: aiohttp.ClientSession, at: RunningService, wanted: bool) -> None:
+async def until_ready(session: aiohttp.ClientSession, at: Address, wanted: bool) -> None:
     """Asks until the answer is the one wanted."""
     async with asyncio.timeout(PATIENCE_S):
         while await ready(session, at) is not wanted:
@@ -109,3 +110,22 @@ async def test_nothing_is_lost_when_sessions_are_terminated_again_and_again(
             assert await next_orders(stream, 2) == [f"{epoch}.{2 * done + 1}", f"{epoch}.{2 * done + 2}"]
         await until_ready(session, served, True)
         assert len((await get(session, served, "ann", "/v1/orders")).body["orders"]) == 2 * rounds
+
+
+@pytest.mark.system
+async def test_real_service_outlives_a_database_on_the_network(
+    private_postgres: TestServer, lost: str, session: aiohttp.ClientSession
+) -> None:
+    """Over TCP, by a name with more than one address, and on the event loop that `serve` uses: a refused port ends nothing."""
+    port = private_postgres.tcp_port
+    database = f"postgresql://postgres@localhost:{port}/{parse_dsn(lost)['dbname']}"
+    async with ServiceProcess(database, query_timeout_s=2.0) as served:
+        await served.ready()
+        async with open_stream(session, served, "ann") as stream:
+            await stream.until("live")
+            private_postgres.stop(immediate=True)
+            await until_ready(session, served, False)
+            private_postgres.start()
+            write_orders(lost, "ann", 2)
+            assert len(await next_orders(stream, 2)) == 2
+        await until_ready(session, served, True)
