@@ -116,7 +116,7 @@ async def test_nothing_is_lost_when_sessions_are_terminated_again_and_again(
 async def test_real_service_outlives_a_database_on_the_network(
     private_postgres: TestServer, lost: str, session: aiohttp.ClientSession
 ) -> None:
-    """Over TCP, by a name with more than one address, and on the event loop that `serve` uses: a refused port ends nothing."""
+    """Over TCP, by a name with more than one address, on the event loop of `serve`: a refused port ends nothing."""
     port = private_postgres.tcp_port
     database = f"postgresql://postgres@localhost:{port}/{parse_dsn(lost)['dbname']}"
     async with ServiceProcess(database, query_timeout_s=2.0) as served:
