@@ -5,15 +5,16 @@ import logging
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from structlog.testing import capture_logs
 
 from orderstream.web.connection import Connection, ConnectionSettings
 from tests.postgres.feed import insert_order, opened
 from tests.services import PATIENCE_S, running_service
-from tests.web.conftest import COOKIE, MakeSite, Site
+from tests.web.conftest import COOKIE, MakeSite
 from tests.web.hostile import Request, requests
 
 KNOWN_HEADERS = frozenset(
@@ -27,49 +28,50 @@ KNOWN_HEADERS = frozenset(
 FIELD = re.compile(rb"|retry: \d+|id: [0-9a-f]{8}\.\d{1,19}|event: [a-z-]+|data: \{[\x20-\x7e\x80-\xff]*\}")
 
 
-async def test_whatever_is_asked_is_answered(make_site: MakeSite) -> None:
-    """On orders in memory."""
+BOUNDED = settings(
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    # One application answers all of them, as it does in life.
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture
+async def memory_port(make_site: MakeSite) -> AsyncIterator[int]:
+    """An application on orders in memory, with the connections of the product."""
     site = await make_site(poll_wait_s=0.02, poll_max_wait_s=0.02)
     site.store.change(site.store.place("ann"), status="filled")
-    async with guarded(site) as port:
-        await fuzz(port, max_examples=300)
-
-
-async def test_whatever_is_asked_is_answered_by_a_whole_service(database: str) -> None:
-    """On Postgres, where a client's text meets types and encodings that are not Python's."""
-    with opened(database) as session, session.cursor() as at:
-        insert_order(at, "ann")
-    async with running_service(database, jwt_cookie=COOKIE, poll_wait_s=0.02, poll_max_wait_s=0.02) as service:
-        await fuzz(service.port, max_examples=150)
-
-
-@asynccontextmanager
-async def guarded(site: Site) -> AsyncIterator[int]:
-    """The port of another listener for the same application, with the connections of the product."""
     handler = site.client.server.runner.server  # type: ignore[union-attr]
     assert handler is not None
-    settings, others = ConnectionSettings(), set[Connection]()
+    limits, others = ConnectionSettings(), set[Connection]()
     loop = asyncio.get_running_loop()
-    async with await loop.create_server(lambda: Connection(handler, settings, others), "127.0.0.1", 0) as listener:
+    async with await loop.create_server(lambda: Connection(handler, limits, others), "127.0.0.1", 0) as listener:
         yield listener.sockets[0].getsockname()[1]
 
 
-async def fuzz(port: int, *, max_examples: int) -> None:
-    """One request after the other, from a thread, since Hypothesis waits for nobody."""
-    loop = asyncio.get_running_loop()
+@pytest.fixture
+async def service_port(database: str) -> AsyncIterator[int]:
+    """A whole service."""
+    with opened(database) as session, session.cursor() as at:
+        insert_order(at, "ann")
+    async with running_service(database, jwt_cookie=COOKIE, poll_wait_s=0.02, poll_max_wait_s=0.02) as service:
+        yield service.port
 
-    @settings(
-        max_examples=max_examples,
-        deadline=None,
-        derandomize=bool(os.environ.get("CI")),
-        suppress_health_check=[HealthCheck.too_slow],
-    )
-    @given(request=requests)
-    def ask(request: Request) -> None:
-        check(asyncio.run_coroutine_threadsafe(answered(port, request), loop).result(PATIENCE_S))
 
+@settings(BOUNDED, max_examples=300)
+@given(sent=requests)
+async def test_whatever_is_asked_is_answered(memory_port: int, sent: Request) -> None:
+    """On orders in memory."""
     with quiet():
-        await asyncio.to_thread(ask)
+        check(await answered(memory_port, sent))
+
+
+@settings(BOUNDED, max_examples=150)
+@given(sent=requests)
+async def test_whatever_is_asked_is_answered_by_a_whole_service(service_port: int, sent: Request) -> None:
+    """On Postgres, where a client's text meets types and encodings that are not Python's."""
+    with quiet():
+        check(await answered(service_port, sent))
 
 
 def check(answer: bytes) -> None:
