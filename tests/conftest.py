@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the database tests on this version only (may be given again); default: all of them",
     )
     parser.addoption("--seed", type=int, help="of the randomized workload: repeats what its writers and clients do")
+    parser.addoption("--write-examples", action="store_true", help="store what the description shows as examples anew")
     parser.addoption(
         "--hold-s", type=float, default=3.0, help="how long the workload holds a write transaction open; 60 is thorough"
     )
