@@ -13,8 +13,9 @@ from typing import Any
 import click
 
 from orderstream import __version__
+from orderstream.configuration import CONFIG_VARIABLE, load
 from orderstream.errors import OrderstreamError
-from orderstream.settings import CONFIG_VARIABLE, Settings, host_port, load
+from orderstream.settings import Settings, host_port
 
 
 class _Examples(click.Group):

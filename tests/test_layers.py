@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "orderstream"
 
 # Each unit is a module or a package of `orderstream`; `(root)` is the package's own `__init__`.
-GROUND = {"(root)", "errors", "settings"}
+GROUND = {"(root)", "errors", "settings", "configuration"}
 CORE = {"core"}
 HEART = {"hub", "ports", "collector", "sessions"}
 EDGES = {"web", "postgres", "metrics", "logs", "client"}

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from orderstream.configuration import example, load
 from orderstream.errors import SettingsError
-from orderstream.settings import Settings, example, host_port, load
+from orderstream.settings import Settings, host_port
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "orderstream.example.toml"
 SECRET = "correct-horse-battery-staple-0123456789"
@@ -22,7 +23,7 @@ def uncommented(text: str) -> str:
 
 
 def test_example_file_is_what_the_settings_say() -> None:
-    """Remake it with: python -c 'from orderstream.settings import example; print(example(), end="")'."""
+    """Remake it with: python -c 'from orderstream.configuration import example; print(example(), end="")'."""
     assert EXAMPLE.read_text() == example()
 
 
