@@ -19,7 +19,8 @@ def configure(*, log_format: str, log_level: str) -> None:
     ends: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer()]
+        # The default shows the local variables of every frame: URLs with passwords, JWTs.
+        else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
         processors=[*shared, *ends],
