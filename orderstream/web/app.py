@@ -10,6 +10,7 @@ from orderstream.web import orders, poll, sessions, stream, tickets
 from orderstream.web.headers import hardened
 from orderstream.web.identity import Authenticator
 from orderstream.web.limits import LIMITS, Limits, LimitSettings, admission
+from orderstream.web.openapi import add_description
 from orderstream.web.problems import problems
 from orderstream.web.seats import (
     AUTHENTICATOR,
@@ -24,6 +25,7 @@ from orderstream.web.seats import (
     PollSettings,
     StreamSettings,
 )
+from orderstream.web.static import add_client
 from orderstream.web.wheel import Wheel
 
 PublicApp = web.Application
@@ -68,8 +70,10 @@ def make_app(
             web.post("/v1/tickets", tickets.issue_ticket),
         ]
     )
+    add_description(app, jwt_cookie=authenticator.jwt_cookie)
     if cors_origins:
         _allow_origins(app, cors_origins)
+    add_client(app)
     return app
 
 
