@@ -1,0 +1,81 @@
+/**
+ * What goes with each request: a fixed JWT, one that is asked for again before it expires, or the browser's cookie.
+ *
+ * A JWT is opaque to a client, except that `exp` tells when to fetch the next one and `sub` whose it is; one that cannot be
+ * read is used until the server refuses it.
+ */
+
+/** The user has none any more, or another one: what was followed until now must not go on. */
+export class NoCredential extends Error {}
+
+export class Credential {
+    #fetch;
+    #clock;
+    #margin_s;
+    #current;
+    #pending = null;
+    #user = null;
+
+    /** `token`: a JWT, a function that gives one (or a promise of it), or nothing for the cookie. `clock` gives Unix seconds. */
+    constructor(token, clock, margin_s) {
+        this.#fetch = typeof token === "function" ? token : null;
+        this.#current = typeof token === "string" ? token : null;
+        this.#clock = clock;
+        this.#margin_s = margin_s;
+        this.isCookie = token === undefined || token === null;
+    }
+
+    get renewable() {
+        return this.#fetch !== null;
+    }
+
+    /** The server refused `jwt`; one that has taken its place since is still good. */
+    spoil(jwt) {
+        if (this.renewable && jwt === this.#current) this.#current = null;
+    }
+
+    /** Seconds until the next one should be fetched; null where that cannot be told. */
+    freshFor_s() {
+        const { exp } = claims(this.#current);
+        return typeof exp === "number" ? exp - this.#margin_s - this.#clock() : null;
+    }
+
+    /** A promise of the JWT, null for the cookie. Rejects with what the page's function threw, and with NoCredential. */
+    async jwt() {
+        const freshFor_s = this.freshFor_s();
+        const stale = this.#current === null || (freshFor_s !== null && freshFor_s <= 0);
+        if (!stale || !this.renewable) return this.#current;
+        // One at a time: a stream and a poll that start together need one JWT.
+        this.#pending ??= this.#renew().finally(() => (this.#pending = null));
+        return this.#pending;
+    }
+
+    /** A promise of whose feed this is; null where that cannot be told. */
+    async user() {
+        const { sub } = claims(await this.jwt());
+        return typeof sub === "string" ? sub : null;
+    }
+
+    async #renew() {
+        const jwt = await this.#fetch();
+        if (typeof jwt !== "string" || jwt === "") throw new NoCredential("unauthorized");
+        const { sub = null } = claims(jwt);
+        // Somebody else signed in meanwhile, in another tab perhaps: their orders are not for this page.
+        if (this.#user !== null && sub !== this.#user) throw new NoCredential("another-user");
+        this.#user = sub;
+        return (this.#current = jwt);
+    }
+}
+
+function claims(jwt) {
+    try {
+        const bytes = atob(jwt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
+        return JSON.parse(decodeURIComponent(escapeBytes(bytes))) ?? {};
+    } catch {
+        return {};
+    }
+}
+
+function escapeBytes(bytes) {
+    return Array.from(bytes, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, "0")}`).join("");
+}

@@ -1,0 +1,192 @@
+/**
+ * One tab's connections: what they heard is judged by the book and the machine, whose actions are carried out here.
+ *
+ * A connection that was closed may still have something to say; it is known by its abort signal and not listened to.
+ */
+import { Hole } from "./book.js";
+import { NoCredential } from "./credential.js";
+import { Began, Cause, Dismissed, Due, PollLost, State, StreamLost, Timer, Transport, Woken } from "./happenings.js";
+import { Machine } from "./machine.js";
+import { StreamReader, readPoll } from "./reader.js";
+import { poll, stream } from "./transports.js";
+import { Malformed } from "./wire.js";
+
+// A JWT that came too late, or could not be had, is not asked for again sooner.
+const RENEWAL_PAUSE_S = 5;
+
+export class Line {
+    #url;
+    #credential;
+    #book;
+    #limits;
+    #around;
+    #listener;
+    #machine;
+    #open = new Map();
+    #timers = new Map();
+    #due_s = new Map();
+    #jwts = new Map();
+    #reader = null;
+    #keeper = null;
+    #heard_s = 0;
+    #every_s = null;
+    #closed = false;
+
+    /** `listener` has `told`, `connection` and `problem`. */
+    constructor({ url, credential, book, limits, around }, listener) {
+        this.#url = url;
+        this.#credential = credential;
+        this.#book = book;
+        this.#limits = limits;
+        this.#around = around;
+        this.#listener = listener;
+        this.#machine = new Machine(limits, around.random);
+    }
+
+    start() {
+        this.#heard_s = this.#around.clock();
+        this.#on(Began());
+        if (this.#credential.renewable) this.#keepFresh();
+    }
+
+    close() {
+        this.#closed = true;
+        this.#around.clearTimer(this.#keeper);
+        for (const transport of [...this.#open.keys()]) this.#leave(transport);
+        for (const timer of [...this.#timers.keys()]) this.#stop(timer);
+    }
+
+    /** Somebody looks again: what waits is done now. `certain`: what is open has not lived through it. */
+    wake(certain) {
+        const { suspect_s, poll_wait_s, first_byte_s } = this.#limits;
+        const longest_s = this.#machine.state === State.LIVE ? suspect_s : poll_wait_s + first_byte_s;
+        this.#on(Woken(certain || this.#around.clock() - this.#heard_s > longest_s));
+    }
+
+    #on(happening) {
+        if (this.#closed) return;
+        if (happening.kind === "PollAnswered") this.#every_s = happening.held ? null : this.#limits.poll_interval_s;
+        for (const action of this.#machine.on(happening, this.#around.clock())) this.#carryOut(action);
+        this.#listener.connection(this.#connection());
+    }
+
+    #connection() {
+        const { state, transport, since_s, cause } = this.#machine;
+        const waits = { [State.CONNECTING]: [Timer.STREAM], [State.OFFLINE]: [Timer.STREAM, Timer.POLL] }[state] ?? [];
+        const due_s = waits.filter((timer) => this.#timers.has(timer)).map((timer) => this.#due_s.get(timer));
+        return {
+            state,
+            transport,
+            since_at: new Date(since_s * 1000),
+            cause,
+            retry_at: due_s.length ? new Date(Math.min(...due_s) * 1000) : null,
+            every_s: state === State.POLLING ? this.#every_s : null,
+        };
+    }
+
+    #carryOut(action) {
+        const { kind, timer } = action;
+        if (kind === "OpenStream") this.#connect(Transport.SSE, (link, cursor) => this.#stream(link, cursor));
+        else if (kind === "AskPoll") this.#connect(Transport.LONG_POLL, poll);
+        else if (kind === "CloseStream") this.#leave(Transport.SSE);
+        else if (kind === "ClosePoll") this.#leave(Transport.LONG_POLL);
+        else if (kind === "Wait") this.#wait(timer, action.for_s);
+        else if (kind === "Stop") this.#stop(timer);
+        else if (kind === "Hasten" && this.#timers.has(timer)) this.#wait(timer, 0);
+        else if (kind === "Forget") this.#book.forget();
+        else if (kind === "RenewJwt") for (const jwt of this.#jwts.values()) this.#credential.spoil(jwt);
+    }
+
+    #wait(timer, for_s) {
+        this.#stop(timer);
+        this.#due_s.set(timer, this.#around.clock() + for_s);
+        const due = () => {
+            this.#timers.delete(timer);
+            this.#on(Due(timer));
+        };
+        this.#timers.set(timer, this.#around.setTimer(due, for_s));
+    }
+
+    #stop(timer) {
+        this.#around.clearTimer(this.#timers.get(timer));
+        this.#timers.delete(timer);
+    }
+
+    #leave(transport) {
+        this.#open.get(transport)?.abort();
+        this.#open.delete(transport);
+    }
+
+    async #connect(transport, follow) {
+        this.#leave(transport);
+        const controller = new AbortController();
+        this.#open.set(transport, controller);
+        const { signal } = controller;
+        const hear = (heard) => signal.aborted || this.#judge(heard);
+        hear(await this.#follow(transport, signal, hear, follow));
+    }
+
+    async #follow(transport, signal, hear, follow) {
+        let link;
+        try {
+            link = await this.#link(transport, signal, hear);
+        } catch (error) {
+            return this.#noJwt(transport, error);
+        }
+        return follow(link, this.#book.cursor?.text ?? null);
+    }
+
+    async #link(transport, signal, hear) {
+        const jwt = await this.#credential.jwt();
+        this.#jwts.set(transport, jwt);
+        const [url, limits, around] = [this.#url, this.#limits, this.#around];
+        return { url, jwt, limits, around, signal, hear, renewable: this.#credential.renewable };
+    }
+
+    #noJwt(transport, error) {
+        if (error instanceof NoCredential) return Dismissed(error.message);
+        this.#listener.problem({ kind: "token", detail: String(error), error });
+        return (transport === Transport.SSE ? StreamLost : PollLost)(Cause.FAILED);
+    }
+
+    #stream(link, cursor) {
+        this.#reader = new StreamReader(this.#book, link.renewable);
+        return stream(link, cursor);
+    }
+
+    #judge(heard) {
+        this.#heard_s = this.#around.clock();
+        if (heard.kind !== undefined) {
+            if (heard.cause === Cause.MALFORMED) this.#malformed("an answer that is too large");
+            this.#on(heard);
+            return;
+        }
+        const isFrame = heard.name !== undefined;
+        const lost = isFrame ? StreamLost : PollLost;
+        const read = isFrame ? this.#reader.read(heard) : readPoll(this.#book, heard.body, heard.held);
+        try {
+            for (const { told, happening } of read) {
+                if (told !== undefined) this.#listener.told(told);
+                else this.#on(happening);
+            }
+        } catch (error) {
+            if (error instanceof Hole) return this.#on(lost(Cause.HOLE));
+            if (!(error instanceof Malformed)) throw error;
+            this.#malformed(error.message);
+            this.#on(lost(Cause.MALFORMED));
+        }
+    }
+
+    #malformed(detail) {
+        this.#book.malformed += 1;
+        this.#listener.problem({ kind: "malformed", detail, count: this.#book.malformed });
+    }
+
+    /** Fetches the next JWT before this one ends, so that the stream comes back with it at once. */
+    async #keepFresh() {
+        await this.#credential.jwt().catch(() => null);
+        const freshFor_s = this.#credential.freshFor_s();
+        if (freshFor_s === null || this.#closed) return;
+        this.#keeper = this.#around.setTimer(() => this.#keepFresh(), Math.max(freshFor_s, RENEWAL_PAUSE_S));
+    }
+}
