@@ -137,7 +137,7 @@ def _parameters(parameters: list[Json]) -> str:
 
 def _answer(status: str, answer: Json, parts: Json) -> str:
     contents = answer.get("content", {})
-    shown = "".join(_content(media, content) for media, content in contents.items())
+    shown = "".join(map(_content, contents.values()))
     return (
         f"<h4>{status} <small>{', '.join(contents)}</small></h4><p>{_inline(answer['description'])}</p>"
         f"{shown}{_headers(answer['headers'], parts)}"
@@ -152,16 +152,19 @@ def _headers(headers: Json, parts: Json) -> str:
     )
 
 
-def _content(media: str, content: Json) -> str:
+def _content(content: Json) -> str:
     schema = content["schema"]
-    kinds = (
-        f"<p>{_kind(schema)}</p>" if "$ref" in schema or "oneOf" in schema else _prose(schema.get("description", ""))
-    )
-    events = (
-        (name, f"{_kind(event['data'])}, {'with' if event['id'] else 'without'} <code>id</code>", "")
-        for name, event in schema.get("x-events", {}).items()
-    )
-    return f"{kinds}{_list(events)}{_examples(content)}"
+    if "description" in schema:
+        return f"{_prose(schema['description'])}{_list(map(_event, schema['oneOf']))}{_examples(content)}"
+    is_named = "$ref" in schema or "oneOf" in schema
+    return f"{f'<p>{_kind(schema)}</p>' if is_named else ''}{_examples(content)}"
+
+
+def _event(schema: Json) -> tuple[str, str, str]:
+    """A row for an event of a stream."""
+    which = "with" if "id" in schema["required"] else "without"
+    data = _kind(schema["properties"]["data"]["contentSchema"])
+    return schema["title"], f"{data}, {which} <code>id</code>", ""
 
 
 def _examples(content: Json) -> str:
@@ -179,7 +182,8 @@ def _shown(value: Any) -> str:
 
 
 def _document(name: str, schema: Json) -> str:
-    rows = ((field, _field(field, of, schema), of.get("description", "")) for field, of in schema["properties"].items())
+    fields = schema.get("properties", {}).items()
+    rows = ((field, _field(field, of, schema), of.get("description", "")) for field, of in fields)
     return (
         f'<section><h3 id="schema-{name}"><a href="#schema-{name}"><code>{name}</code></a></h3>'
         f"{_prose(schema.get('description', ''))}{_list(rows)}</section>"

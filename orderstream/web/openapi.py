@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from orderstream.core.conditional import ANY, entity_tags
-from orderstream.core.orders import EVENT_KINDS
+from orderstream.core.orders import EVENT_KINDS, Cursor, EventKind
 from orderstream.errors import RequestError, Unavailable
 from orderstream.web import docs
 from orderstream.web.operations import (
@@ -39,7 +39,8 @@ cursor is good on every process and over both. Ignore fields, statuses and event
 Every error is a problem (RFC 9457): branch on its `type`. OPTIONS is taken for the preflights of origins that the \
 operator allows; where it is none, or refused, the answer is a problem too."""
 _EVENT_STREAM = """\
-Frames of `id`, `event` and `data`, one line of JSON. `retry` comes first. Only events with an `id` move the cursor."""
+One frame of many: the body goes on until the connection ends. `retry` comes first. Only events with an `id` move \
+the cursor."""
 # A day, in which an old copy does no harm: nothing is taken away within a version of the paths.
 _CACHE_CONTROL = "public, max-age=86400"
 
@@ -53,8 +54,6 @@ def openapi(*, jwt_cookie: str) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": "orderstream", "version": "1", "description": _ABOUT},
-        # Relative to this description: a proxy may have put us under another path.
-        "servers": [{"url": "."}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
         "components": {
@@ -102,7 +101,8 @@ def _schemas() -> Json:
     _, schemas = msgspec.json.schema_components(
         [Problem, *kinds, *(kind.data for kind in EVENT_KINDS)], ref_template="#/components/schemas/{name}"
     )
-    return dict(schemas)
+    # An alias, which has no name of its own for msgspec to use.
+    return {**schemas, "Cursor": msgspec.json.schema(Cursor)}
 
 
 def _bodies(answer: Answer) -> tuple[type[msgspec.Struct], ...]:
@@ -143,16 +143,28 @@ def _answer(answer: Answer, examples: Json) -> Json:
 
 def _schema(answer: Answer) -> Json:
     if answer.body == "text/event-stream":
-        return {"type": "string", "description": _EVENT_STREAM, "x-events": _events()}
+        return {"description": _EVENT_STREAM, "oneOf": [_event(kind) for kind in EVENT_KINDS]}
     if isinstance(answer.body, str):
         return {"type": "object"} if answer.body == "application/json" else {"type": "string"}
     refs = [_ref("schemas", kind.__name__) for kind in answer.body]
     return refs[0] if len(refs) == 1 else {"oneOf": refs}
 
 
-def _events() -> Json:
-    # OpenAPI 3.1 has no words for the events of a stream.
-    return {kind.name: {"id": kind.has_id, "data": _ref("schemas", kind.data.__name__)} for kind in EVENT_KINDS}
+def _event(kind: EventKind) -> Json:
+    # OpenAPI 3.1 has no words for a sequence; 3.2 says the same of each of its items, in the same terms.
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": _ref("schemas", kind.data.__name__),
+    }
+    always: Json = {"event": {"const": kind.name}, "data": data}
+    with_id = {"id": _ref("schemas", "Cursor")} if kind.has_id else {}
+    return {
+        "title": kind.name,
+        "type": "object",
+        "properties": {**always, **with_id},
+        "required": [*always, *with_id],
+    }
 
 
 def _problem_response(status: int, kinds: dict[str, str], examples: Json) -> Json:
