@@ -213,9 +213,12 @@ class Hub:
         subscriber.pump()
 
     async def _read_snapshot(self, subscriber: Subscriber) -> None:
+        delivery, epoch = subscriber.delivery, self.epoch
         snapshot = await self._snapshots.get(subscriber.channel.user_id)
-        if subscriber.delivery.state is not State.CLOSED:
-            subscriber.delivery.snapshot_read(snapshot)
+        if not self._in_force(snapshot.cursor.epoch, epoch):
+            delivery.read_over()
+        elif delivery.state is not State.CLOSED:
+            delivery.snapshot_read(snapshot)
 
     async def _read_events(self, subscriber: Subscriber) -> None:
         delivery = subscriber.delivery
@@ -233,7 +236,8 @@ class Hub:
         self._wake(channel)
 
     def _in_force(self, page_epoch: str, epoch_before: str) -> bool:
-        """Whether a page is of the epoch in force. One that nobody knew before is news."""
+        """Whether a page is of the epoch in force. One that nobody knew before is news: a client that was given it
+        must not be measured by a log of the epoch before, which would reset it again and again."""
         if page_epoch != self.epoch and self.epoch == epoch_before:
             self.renew(page_epoch)
         return page_epoch == self.epoch
