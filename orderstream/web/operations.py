@@ -39,11 +39,21 @@ TAGS = {
     "Orders": "As they are now.",
     "Following": "Each change as it happens, over one stream or many polls. One cursor serves both.",
     "Devices": "The user's logins that have a stream open.",
-    "Description": "This one.",
+    "Description": "What is described here.",
+    "Client": "In JavaScript, for pages; one module that needs no other.",
 }
 
 _USER = ("Cache-Control", "Vary")
-_PUBLIC_PROBLEMS = (400, 405, 413, 414, 417, 429, 431, 500)
+_ANY_ORIGIN = "Access-Control-Allow-Origin"
+
+
+def _file(path: str, name: str, tag: str, summary: str, media: str, *headers: str) -> Operation:
+    """The same for everybody, until the service is another one."""
+    kept = ("ETag", "Cache-Control", *headers)
+    answers = {200: Answer("The whole.", media, kept), 304: Answer("It is what the tag names.", headers=kept)}
+    problems = (400, 405, 413, 414, 417, 429, 431, 500)
+    return Operation("get", path, name, tag, summary, "For everybody.", answers, ("tag",), (), problems)
+
 
 OPERATIONS = (
     Operation(
@@ -129,41 +139,11 @@ OPERATIONS = (
         ("session_id",),
         problems=(400, 401, 403, 404, 405, 413, 414, 417, 429, 431, 500, 503),
     ),
-    Operation(
-        "get",
-        "/openapi.json",
-        "describe",
-        "Description",
-        "This description",
-        "OpenAPI 3.1.",
-        {
-            200: Answer("The description.", "application/json", ("ETag", "Cache-Control")),
-            304: Answer("It is the one that the tag names.", headers=("ETag", "Cache-Control")),
-        },
-        ("tag",),
-        (),
-        _PUBLIC_PROBLEMS,
-    ),
-    Operation(
-        "get",
-        "/docs",
-        "readDescription",
-        "Description",
-        "This description, to read",
-        "One page that needs nothing from elsewhere.",
-        {
-            200: Answer("The page.", "text/html", ("ETag", "Cache-Control", "Content-Security-Policy")),
-            304: Answer("It is the one that the tag names.", headers=("ETag", "Cache-Control")),
-        },
-        ("tag",),
-        (),
-        _PUBLIC_PROBLEMS,
-    ),
+    _file("/openapi.json", "describe", "Description", "This description", "application/json"),
+    _file("/docs", "readDescription", "Description", "It, to read", "text/html", "Content-Security-Policy"),
+    _file("/orderstream.js", "loadClient", "Client", "The client", "text/javascript", _ANY_ORIGIN),
+    _file("/orderstream.d.ts", "loadClientTypes", "Client", "Its types", "application/typescript", _ANY_ORIGIN),
 )
-
-
-def _text(description: str, **more: Any) -> Json:
-    return {"description": description, "schema": {"type": "string", **more}}
 
 
 def _parameter(name: str, where: str, description: str, **schema: Any) -> Json:
@@ -189,6 +169,7 @@ PARAMETERS: dict[str, Json] = {
 
 # Name -> Header Object, without its schema where that is any text.
 HEADERS: dict[str, Json] = {
+    "Access-Control-Allow-Origin": _text("`*`: pages of any origin may use it."),
     "Allow": _text("The methods that there are."),
     "Cache-Control": _text("Answers about a user are kept by nobody."),
     "Content-Security-Policy": _text("Nothing from elsewhere, and no script."),
