@@ -167,7 +167,12 @@ PARAMETERS: dict[str, Json] = {
     "prefer": _parameter("Prefer", "header", "`wait=N`: hold the answer for N seconds, 55 at most by default."),
 }
 
-# Name -> Header Object, without its schema where that is any text.
+
+def _text(description: str, **schema: Any) -> Json:
+    return {"description": description, "schema": {"type": "string"} | schema}
+
+
+# Name -> Header Object.
 HEADERS: dict[str, Json] = {
     "Access-Control-Allow-Origin": _text("`*`: pages of any origin may use it."),
     "Allow": _text("The methods that there are."),
