@@ -11,7 +11,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from .lives import Order, plain
-from .market import INSTRUMENTS, Instrument, Market
+from .market import INSTRUMENTS, Instrument
+from .prices import Prices
 
 # What any one user may spend on one order; there are no accounts here. A sensible order is a tenth of it.
 BUYING_POWER = Decimal(250_000)
@@ -58,7 +59,7 @@ class Rejection:
 
 
 def place(
-    request: Request, user_id: str, market: Market, *, is_open: bool, new_id: Callable[[], UUID]
+    request: Request, user_id: str, market: Prices, *, is_open: bool, new_id: Callable[[], UUID]
 ) -> Order | Rejection:
     """The order to insert as pending_new, or why there is none. `is_open`: stocks and ETFs trade now."""
     order = ordered(request, user_id, new_id)
@@ -83,7 +84,7 @@ def ordered(request: Request, user_id: str, new_id: Callable[[], UUID]) -> Order
     )
 
 
-def check(order: Order, market: Market, *, is_open: bool) -> Rejection | None:
+def check(order: Order, market: Prices, *, is_open: bool) -> Rejection | None:
     """The first thing that is wrong with a new order."""
     instrument, last = INSTRUMENTS.get(order.symbol), market.price(order.symbol)
     if instrument is None or last is None or instrument.asset_class != order.asset_class:

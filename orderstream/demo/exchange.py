@@ -9,132 +9,68 @@ commit came through.
 import asyncio
 import math
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import fields, replace
-from importlib.resources import files
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import aiopg
 import click
 import psycopg2
 
-from . import lives
-from .floor import Floor
-from .lives import Change, Order
+from . import lives, prices
+from .floor import PENDING, Floor
 from .pace import Pace
+from .tables import Tables, open_tables
 
+NAME = "demo exchange"
 REPORT_EVERY_S = 5.0
 # One connection writes some hundreds of times a second even with a slow disk; below that more bring nothing.
 ONE_CONNECTION_RATE = 100.0
-QUERY_TIMEOUT_S = 10.0
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 5.0
 
 # Seconds of writes that the open orders are bounded to, so that each of them changes every few seconds.
 OPEN_ORDERS_S = 8.0
 OPEN_ORDERS_LEAST, OPEN_ORDERS_PER_USER, OPEN_ORDERS_MOST = 20, 5, 2_000
-# Open orders of somebody else's making that we take over at a start.
-TAKE_OVER_MOST = 10_000
 
-# Of the orders that ended over an hour ago this many are kept; a sweep looks once a minute.
-KEPT_ENDED = 10_000
+# How often orders are looked for that others placed, or asked to be cancelled. The look reads the whole table, so it
+# may take no more than its share of the time.
+LOOK_EVERY_S, LOOK_SHARE = 0.5, 0.05
+PRICES_EVERY_S = 1.0
 SWEEP_EVERY_S = 60.0
-SWEEP_MOST = 50_000
 # Few enough that a delete holds its locks for milliseconds.
 SWEEP_BATCH = 100
-
-_COLUMNS = tuple(field.name for field in fields(Order))
-
-
-def _query(name: str) -> str:
-    return (files(__package__) / "queries" / f"{name}.sql").read_text()
-
-
-_INSERT = _query("insert_order")
-_CHANGE = _query("change_order")
-# Two statements sent as one query are one transaction and one round trip.
-_TRADE = f"{_query('insert_execution')};\n{_CHANGE}"
-_OPEN = _query("open_orders")
-_OLD = _query("old_orders")
-_DELETE = _query("delete_orders")
-
-
-class Tables:
-    """The two tables, through one connection; psycopg2's errors pass through."""
-
-    def __init__(self, connection: aiopg.Connection) -> None:
-        self._connection = connection
-
-    async def write(self, change: Change) -> int | None:
-        """Commit a change: the order's new version, or None when somebody else changed the order first."""
-        order, execution = change.order, change.execution
-        values: dict[str, Any] = {name: getattr(order, name) for name in _COLUMNS}
-        if execution is not None:
-            values |= {"traded_quantity": execution.quantity, "traded_price": execution.price}
-        statement = _TRADE if execution is not None else _CHANGE if order.version else _INSERT
-        rows = await self._rows(statement, values)
-        return rows[0][0] if rows else None
-
-    async def open_orders(self, order_id: UUID | None = None) -> list[Order]:
-        """All open orders, or only that one if it is open."""
-        values = {"statuses": list(lives.OPEN), "id": order_id, "most": TAKE_OVER_MOST}
-        return [Order(*row) for row in await self._rows(_OPEN, values)]
-
-    async def old_orders(self) -> list[UUID]:
-        """The orders that a sweep is to delete, oldest first."""
-        values = {"statuses": list(lives.ENDED), "most": SWEEP_MOST, "kept": KEPT_ENDED}
-        return [row[0] for row in await self._rows(_OLD, values)]
-
-    async def delete(self, order_ids: Sequence[UUID]) -> None:
-        async with self._connection.cursor() as cursor:
-            await cursor.execute(_DELETE, {"ids": list(order_ids)})
-
-    async def _rows(self, statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        async with self._connection.cursor() as cursor:
-            await cursor.execute(statement, values)
-            return list(await cursor.fetchall())
-
-
-@asynccontextmanager
-async def _tables(database_url: str) -> AsyncIterator[Tables]:
-    connection = await aiopg.connect(
-        database_url,
-        timeout=QUERY_TIMEOUT_S,
-        enable_json=False,
-        enable_hstore=False,
-        application_name="demo exchange",
-        connect_timeout=int(QUERY_TIMEOUT_S),
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-        tcp_user_timeout=int(QUERY_TIMEOUT_S * 1000),
-    )
-    try:
-        yield Tables(connection)
-    finally:
-        await connection.close()
 
 
 class Exchange:
     """One run of the exchange: a floor that outlives lost connections, and what was written so far."""
 
     def __init__(
-        self, database_url: str, floor: Floor, pace: Pace, stop: asyncio.Event, report: Callable[[str], None]
+        self,
+        database_url: str,
+        floor: Floor,
+        pace: Pace,
+        stop: asyncio.Event,
+        report: Callable[[str], None],
+        prices_path: Path | None,
     ) -> None:
         self._database_url = database_url
         self._floor = floor
         self._pace = pace
         self._stop = stop
         self._report = report
+        self._prices_path = prices_path
         self._writes = 0
         self.connected = False
 
     async def session(self, connections: int, writes: float) -> None:
         """Trade until stopped or `writes` are done. A lost database raises its error, alone or in a group."""
         async with AsyncExitStack() as stack:
-            tables = [await stack.enter_async_context(_tables(self._database_url)) for _ in range(connections)]
+            tables = [
+                await stack.enter_async_context(open_tables(self._database_url, NAME)) for _ in range(connections)
+            ]
             self._floor.lay_out(await tables[0].open_orders())
             self.connected = True
             self._report(f"trading, with {self._floor.open_orders} open orders from before")
@@ -142,6 +78,9 @@ class Exchange:
                 for one in tables:
                     tasks.create_task(self._trade(one, writes))
                 tasks.create_task(self._report_progress())
+                tasks.create_task(self._look())
+                if self._prices_path is not None:
+                    tasks.create_task(self._post_prices(self._prices_path))
                 tasks.create_task(self._sweep())
 
     async def paused(self, seconds_s: float) -> bool:
@@ -163,7 +102,7 @@ class Exchange:
                 continue
             self._floor.forget(change.order)
             for order in await tables.open_orders(change.order.id):
-                self._floor.take_in(order)
+                self._floor.meet(order)
         self._stop.set()
 
     async def _turn(self) -> bool:
@@ -179,9 +118,24 @@ class Exchange:
             ended = ", ".join(f"{self._floor.ended[status]} {status}" for status in sorted(lives.ENDED))
             self._report(f"{rate:.1f} writes/s, {self._floor.open_orders} open; so far {ended}")
 
+    async def _look(self) -> None:
+        now_s, took_s = asyncio.get_running_loop().time, 0.0
+        async with open_tables(self._database_url, NAME) as tables:
+            while await self.paused(max(LOOK_EVERY_S, took_s / LOOK_SHARE)):
+                began_s = now_s()
+                for order in await tables.open_orders(statuses=PENDING):
+                    self._floor.meet(order)
+                took_s = now_s() - began_s
+
+    async def _post_prices(self, path: Path) -> None:
+        while True:
+            prices.write(path, self._floor.market, is_open=self._floor.is_open)
+            if not await self.paused(PRICES_EVERY_S):
+                return
+
     async def _sweep(self) -> None:
         while await self.paused(SWEEP_EVERY_S):
-            async with _tables(self._database_url) as tables:
+            async with open_tables(self._database_url, NAME) as tables:
                 old = await tables.old_orders()
                 for first in range(0, len(old), SWEEP_BATCH):
                     await tables.delete(old[first : first + SWEEP_BATCH])
@@ -199,15 +153,17 @@ async def run(
     stop: asyncio.Event,
     report: Callable[[str], None],
     writes: float = math.inf,
+    prices_path: Path | None = None,
 ) -> None:
     """Trade at `rate` committed changes a second (infinite: all that goes) until `stop` is set.
 
-    After `writes` changes it sets `stop` itself. A lost database is waited for; its other errors are raised.
+    The last prices are kept in the file `prices_path`. After `writes` changes it sets `stop` itself. A lost database is
+    waited for; its other errors are raised.
     Cancelling is safe: what is not committed has not happened.
     """
     rng = Random(seed)
     floor = Floor(rng, users=users, open_limit=_open_limit(rate, users), new_id=uuid4)
-    exchange = Exchange(database_url, floor, Pace(rate, asyncio.get_running_loop().time()), stop, report)
+    exchange = Exchange(database_url, floor, Pace(rate, asyncio.get_running_loop().time()), stop, report, prices_path)
     retry_s = RETRY_FIRST_S
     while not stop.is_set():
         try:
@@ -261,8 +217,9 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str) -> flo
 @click.option("--connections", default=4, type=click.IntRange(1, 100), help="Used above 100 changes a second.")
 @click.option("--writes", type=click.IntRange(1), help="Stop after so many changes.")
 @click.option("--seed", type=int, help="Make the same choices as the last run with it.")
+@click.option("--prices", type=click.Path(dir_okay=False, path_type=Path), help="Keep the last prices in this file.")
 @click.option("--database-url", required=True, envvar="ORDERSTREAM_DATABASE_URL", show_envvar=True, metavar="URL")
-def main(database_url: str, writes: int | None, **options: Any) -> None:
+def main(database_url: str, writes: int | None, prices: Path | None, **options: Any) -> None:
     """Run the demo exchange: place, fill, cancel, refuse and expire the orders of many users.
 
     It knows the tables public.orders and public.executions, and nothing else. It goes on with the open
@@ -270,7 +227,7 @@ def main(database_url: str, writes: int | None, **options: Any) -> None:
     under way.
     """
     with asyncio.Runner() as runner:
-        runner.run(_until_signalled(database_url, writes=writes or math.inf, **options))
+        runner.run(_until_signalled(database_url, writes=writes or math.inf, prices_path=prices, **options))
 
 
 async def _until_signalled(database_url: str, **options: Any) -> None:

@@ -27,6 +27,7 @@ LOOKS = 8
 
 # Chances, each for one order at one look.
 CHANCE_URGENT_FIRST = 0.7  # that an order that is waited for goes before any other
+CHANCE_ATTENDED = 0.25  # that an order placed by hand is looked at next, since somebody is watching it
 CHANCE_FILLED_WHOLE = 0.4
 CHANCE_CANCELLED = 0.02
 CHANCE_REPLACED = 0.01
@@ -51,6 +52,8 @@ class Floor:
         self._open_by_user: Counter[str] = Counter()
         self._shelf = Shelf()
         self._urgent: deque[UUID] = deque()  # orders that are waited for, longest first; some left the shelf since
+        self._by_hand: dict[UUID, None] = {}  # orders placed by hand, longest unseen first; some left the shelf since
+        self._away: set[UUID] = set()  # orders that a change is under way for
         self._called: set[UUID] = set()  # orders that the bell ends or fills, until that is done
 
     @property
@@ -68,6 +71,8 @@ class Floor:
         self._open_by_user.clear()
         self._shelf = Shelf()
         self._urgent.clear()
+        self._by_hand.clear()
+        self._away.clear()
         self._called.clear()
         for order in orders:
             self.take_in(order)
@@ -78,16 +83,32 @@ class Floor:
             self._open_by_user[order.user_id] += 1
             self._lay_down(order)
 
+    def meet(self, order: Order) -> None:
+        """An open order was found in the table: take it in, unless we know it as it is or are about to change it."""
+        known = self._shelf.find(order.id)
+        if order.id in self._away or (known is not None and known.version >= order.version):
+            return
+        if known is not None:
+            self._shelf.take(order.id)
+            self._open_by_user[order.user_id] -= 1
+        self.take_in(order)
+
     def next_change(self) -> Change:
         """The next change to commit. Its order is off the floor until `settle` or `forget`."""
+        change = self._next_change()
+        self._away.add(change.order.id)
+        return change
+
+    def _next_change(self) -> Change:
         self._changes += 1
         self.market.move()
         if self._changes % (DAY_CHANGES_PER_ORDER * self._open_limit) == 0:
             self.ring_bell()
-        return self._urgent_change() or self._arrival() or self._found() or self._forced()
+        return self._urgent_change() or self._attended() or self._arrival() or self._found() or self._forced()
 
     def settle(self, order: Order) -> None:
         """The change to `order` is committed, and this is the order now, with its new version."""
+        self._away.discard(order.id)
         if order.status in lives.OPEN:
             self._lay_down(order)
         else:
@@ -96,6 +117,7 @@ class Floor:
 
     def forget(self, order: Order) -> None:
         """An order that `next_change` gave out is no longer the floor's."""
+        self._away.discard(order.id)
         self._open_by_user[order.user_id] -= 1
         self._called.discard(order.id)
 
@@ -117,6 +139,14 @@ class Floor:
                 return self._looked_at(order)
         return None
 
+    def _attended(self) -> Change | None:
+        if not self._by_hand or self._rng.random() >= CHANCE_ATTENDED:
+            return None
+        order_id = next(iter(self._by_hand))
+        del self._by_hand[order_id]
+        order = self._shelf.take(order_id)
+        return self._looked_at(order) if order else None
+
     def _arrival(self) -> Change | None:
         room = 1 - self.open_orders / self._open_limit
         return self._new_order() if self._rng.random() < room / 2 else None
@@ -134,8 +164,11 @@ class Floor:
         if change:
             return change
         order = self._shelf.draw(self._rng)
+        if order is not None and order.is_by_hand and order.status not in PENDING:
+            self._lay_down(order)
+            order = None
         if order is None:
-            # Every order is under way: one more passes the limit, by no more than there are connections.
+            # Every order is under way, or not ours to cancel: one more passes the limit, and ours are cancelled next.
             return self._ordered(self._crowd.user())
         return self._answer(order) if order.status in PENDING else lives.ask_to_cancel(order)
 
@@ -157,6 +190,8 @@ class Floor:
         self._shelf.put(order)
         if order.status in PENDING or order.time_in_force in AT_ONCE:
             self._urgent.append(order.id)
+        elif order.is_by_hand:
+            self._by_hand[order.id] = None
 
     # What happens to it.
 
@@ -202,7 +237,9 @@ class Floor:
         return lives.expire(order) if order.time_in_force in AT_ONCE else None
 
     def _whim(self, order: Order) -> Change | None:
-        """A user who waits may change their mind."""
+        """One of the crowd who waits may change their mind; a person at a page does so for themselves."""
+        if order.is_by_hand:
+            return None
         chance = self._rng.random()
         if chance < CHANCE_CANCELLED:
             return lives.ask_to_cancel(order)

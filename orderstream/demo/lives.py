@@ -27,6 +27,9 @@ OPEN = frozenset(status for status, following in NEXT.items() if following)
 ENDED = frozenset(NEXT) - OPEN
 AT_WORK = frozenset({"submitted", "partially_filled"})
 
+# How the client_order_id of an order begins that a person placed on the demo's page.
+BY_HAND = "page-"
+
 # An average price is the exact mean of its executions, rounded half to even at eight decimals: three more
 # than the finest tick traded, and few enough for a reader's double to show it unchanged.
 AVERAGE_STEP = Decimal("0.00000001")
@@ -55,6 +58,11 @@ class Order:
     reason: str | None = None
     version: int = 0
     filled_value: Decimal = Decimal(0)
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person placed it, or another program: not one of the demo's crowd."""
+        return self.client_order_id is None or self.client_order_id.startswith(BY_HAND)
 
     @property
     def remaining_quantity(self) -> Decimal:

@@ -24,6 +24,11 @@ class Shelf:
         self._places[order.id] = len(self._orders)
         self._orders.append(order)
 
+    def find(self, order_id: UUID) -> Order | None:
+        """The order, left where it is; None when it is not here."""
+        place = self._places.get(order_id)
+        return None if place is None else self._orders[place]
+
     def take(self, order_id: UUID) -> Order | None:
         """The order, taken off; None when it is not here."""
         place = self._places.pop(order_id, None)

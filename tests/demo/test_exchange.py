@@ -2,14 +2,18 @@
 
 import asyncio
 import math
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg2
 import pytest
 
-from orderstream.demo import exchange
+from orderstream.demo import exchange, lives, prices, tables
+from orderstream.demo.market import SYMBOLS
+from tests.waiting import eventually
 
 SUMS = """
     select count(*)
@@ -82,12 +86,12 @@ async def test_trading_goes_on_when_the_database_was_away(database: str) -> None
 async def test_order_is_read_again_when_somebody_else_changed_it(database: str) -> None:
     """A change of another writer is never overwritten: the write is refused, and nothing of it is left."""
     await trade(database, writes=300)
-    async with exchange._tables(database) as tables:
-        order = next(one for one in await tables.open_orders() if one.status in exchange.lives.AT_WORK)
+    async with tables.open_tables(database, "a test") as opened:
+        order = next(one for one in await opened.open_orders() if one.status in lives.AT_WORK)
         rows(database, f"update public.orders set reason = 'mine' where id = '{order.id}'")
         before = count(database, "executions")
-        change = exchange.lives.fill(order, order.remaining_quantity, exchange.lives.plain(order.quantity))
-        assert await tables.write(change) is None
+        change = lives.fill(order, order.remaining_quantity, lives.plain(order.quantity))
+        assert await opened.write(change) is None
         assert count(database, "executions") == before
 
 
@@ -95,18 +99,58 @@ async def test_oldest_ended_orders_are_swept_when_more_are_kept_than_the_bound(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only those that ended over an hour ago, and their executions go with them."""
-    monkeypatch.setattr(exchange, "KEPT_ENDED", 5)
+    monkeypatch.setattr(tables, "KEPT_ENDED", 5)
     await trade(database, writes=300)
     rows(
         database,
         "update public.orders set updated_at = updated_at - interval '2 hours' where status = 'filled'",
     )
     ended = rows(database, "select id from public.orders where status = 'filled' order by updated_at")
-    async with exchange._tables(database) as tables:
-        old = await tables.old_orders()
+    async with tables.open_tables(database, "a test") as opened:
+        old = await opened.old_orders()
         assert [(str(one),) for one in old] == [(str(one),) for (one,) in ended[:-5]]
-        await tables.delete(old)
+        await opened.delete(old)
     assert rows(database, "select count(*) from public.orders where status = 'filled'") == [(5,)]
+
+
+INSERT = """
+    insert into public.orders (user_id, client_order_id, symbol, asset_class, side, order_type, time_in_force, platform,
+        quantity, price, status)
+    values ('ann', 'page-1', 'BTC-USD', 'crypto', 'buy', '{}', 'gtc', 'web', 0.01, {}, '{}') returning id
+"""
+
+
+@asynccontextmanager
+async def trading(dsn: str, prices_path: Path) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    running = exchange.run(
+        dsn, rate=50, seed=1, stop=stop, report=lambda line: None, connections=1, prices_path=prices_path
+    )
+    task = asyncio.create_task(running)
+    yield
+    stop.set()
+    await task
+
+
+async def test_order_is_filled_when_somebody_else_placed_it(database: str, tmp_path: Path) -> None:
+    """The exchange finds it in the table while it trades, and posts its prices meanwhile."""
+    async with trading(database, tmp_path / "prices.json"):
+        await eventually((tmp_path / "prices.json").exists)
+        ((order_id,),) = rows(database, INSERT.format("market", "null", "pending_new"))
+        await eventually(lambda: rows(database, f"select status from orders where id = '{order_id}'") == [("filled",)])
+    assert set(prices.read(tmp_path / "prices.json").prices) == set(SYMBOLS)
+
+
+async def test_order_is_cancelled_when_its_user_asked(database: str, tmp_path: Path) -> None:
+    """Far from the market it waits, and the crowd's whims do not touch it."""
+    async with trading(database, tmp_path / "prices.json"):
+        ((order_id,),) = rows(database, INSERT.format("limit", "80000", "pending_new"))
+        look = f"select status from public.orders where id = '{order_id}'"
+        await eventually(lambda: rows(database, look) == [("submitted",)])
+        async with tables.open_tables(database, "a test") as opened:
+            assert not await opened.ask_to_cancel("ben", UUID(order_id))
+            assert await opened.ask_to_cancel("ann", UUID(order_id))
+        await eventually(lambda: rows(database, look) == [("cancelled",)])
 
 
 async def test_error_is_raised_when_the_tables_are_missing(new_database: Callable[..., str]) -> None:
