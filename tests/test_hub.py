@@ -3,13 +3,12 @@ its answers come when the test lets them; the clock is the test's."""
 
 import asyncio
 import functools
+import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Item, Live, Reset, Snapshot, SnapshotEnd, SnapshotPart, State
@@ -151,7 +150,8 @@ class Client:
                 assert self._arriving is not None, "a snapshot that nobody asked for"
                 self._arriving |= {order["id"]: order["version"] for order in map(msgspec.json.decode, orders)}
             case SnapshotEnd(cursor, total):
-                assert self._arriving is not None and len(self._arriving) == total
+                assert self._arriving is not None
+                assert len(self._arriving) == total
                 self.orders, self._arriving, self.cursor = self._arriving, None, str(cursor)
             case Live(head):
                 assert str(head) == self.cursor
@@ -159,7 +159,8 @@ class Client:
                 self._take_event(item)
 
     def _take_event(self, event: Event) -> None:
-        assert self._arriving is None and self.cursor is not None, "an event before its snapshot"
+        assert self._arriving is None, "an event before its snapshot"
+        assert self.cursor is not None
         epoch, seq = self.cursor.split(".")
         assert (event.epoch, event.seq) == (epoch, int(seq) + 1), f"{event.epoch}.{event.seq} after {self.cursor}"
         order = msgspec.json.decode(event.body)["order"]
@@ -629,25 +630,20 @@ def is_open(client: Client) -> bool:
     return client.subscriber is not None and client.subscriber.delivery.state is not State.CLOSED
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.data())
-def test_whatever_happens_every_client_ends_with_what_the_table_holds(draws: st.DataObject) -> None:
+@pytest.mark.parametrize("seed", range(60))
+@in_turns
+async def test_whatever_happens_every_client_ends_with_what_the_table_holds(seed: int) -> None:
     """Each event after its cursor once and in order, or a reset and a snapshot: `Client` fails on anything else."""
-
-    async def play() -> None:
-        world = World(lambda choices: draws.draw(st.integers(0, choices - 1)))
-        for _ in range(draws.draw(st.integers(5, 60))):
-            world.happens()
-            await asyncio.sleep(draws.draw(st.sampled_from([0, 0.001, 0.01, 2.0])))
-            world.hub.sweep()
-        await world.comes_to_rest()
-        for client in world.clients:
-            assert client.failed is None
-            orders = {order: world.table._orders[order]["version"] for order in client.orders}
-            assert client.orders == orders
-            assert client.cursor == str(world.table._cursor(client.user_id))
-            assert len(client.orders) == (client.user_id in world.order_ids)
-        await world.hub.close()
-
-    with asyncio.Runner(loop_factory=Turns) as runner:
-        runner.run(play())
+    dice = random.Random(seed)
+    world = World(dice.randrange)
+    for _ in range(150):
+        world.happens()
+        await asyncio.sleep(dice.choice([0, 0.001, 0.01, 2.0]))
+        world.hub.sweep()
+    await world.comes_to_rest()
+    for client in world.clients:
+        assert client.failed is None
+        assert client.orders == {order: world.table._orders[order]["version"] for order in client.orders}
+        assert client.cursor == str(world.table._cursor(client.user_id))
+        assert len(client.orders) == (client.user_id in world.order_ids)
+    await world.hub.close()
