@@ -3,26 +3,28 @@
 import { LIMITS, decimal, orderstream } from "../../orderstream/web/static/orderstream.js";
 import type { Batch, Connection, Feed, Order } from "../../orderstream/web/static/orderstream.js";
 
+declare function print(...values: unknown[]): void;
+
 const feed: Feed = orderstream("https://orders.example.com", { token: async () => "jwt", limits: { poll_interval_s: 2 } });
 orderstream("", { share: "ann" });
 orderstream("", { token: "jwt", share: false, cursor: null });
 
 const off: () => void = feed.on("change", ({ changes, executions }: Batch) => {
     for (const { order, previous } of changes) show(order, previous?.status ?? "new");
-    for (const one of executions) console.log(decimal(one, "price"), one.exact?.price);
+    for (const one of executions) print(decimal(one, "price"), one.exact?.price);
 });
 feed.on("connection", ({ state, retry_at, every_s }: Connection) => {
-    if (state === "offline") console.log(retry_at?.getTime(), every_s);
+    if (state === "offline") print(retry_at?.getTime(), every_s);
 });
-feed.on("problem", (problem) => console.log(problem.kind === "malformed" ? problem.count : problem.error));
+feed.on("problem", (problem) => print(problem.kind === "malformed" ? problem.count : problem.error));
 off();
 feed.reconnect();
 feed.close();
-console.log(LIMITS.silence_s);
+print(LIMITS.silence_s);
 
 function show(order: Order, before: string): void {
     const status: string = order.status;
-    console.log(status, before, decimal(order, "average_price"));
+    print(status, before, decimal(order, "average_price"));
 }
 
 // @ts-expect-error: there is no such event

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from orderstream.settings import Settings
 from tests.clients.programs import program
@@ -89,16 +89,23 @@ async def allowed_origin(service: ServiceProcess, user: str, record: Record) -> 
 
 
 @asynccontextmanager
-async def _blank(record: Record) -> AsyncIterator[Page]:
+async def launched() -> AsyncIterator[Browser]:
+    """The browser, without a page."""
     path = program("chromium", "google-chrome")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
         try:
-            page = await browser.new_page()
-            await page.expose_function("tell", record.tell)
-            yield page
+            yield browser
         finally:
             await browser.close()
+
+
+@asynccontextmanager
+async def _blank(record: Record) -> AsyncIterator[Page]:
+    async with launched() as browser:
+        page = await browser.new_page()
+        await page.expose_function("tell", record.tell)
+        yield page
 
 
 async def _serve(_request: web.Request) -> web.Response:
