@@ -3,19 +3,15 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from psycopg2.extensions import connection
 
-from orderstream.postgres import follower as follower_module
-from orderstream.postgres import sequencer as sequencer_module
 from orderstream.postgres.connections import Row, Session
-from orderstream.postgres.follower import Follower
-from orderstream.postgres.pool import Pool
-from orderstream.postgres.retention import Retention, RetentionSettings
-from tests.postgres.feed import CountingMeter, assert_dense, insert_order, opened, sequencing
-from tests.postgres.publishing import Recorder, following
+from tests.postgres.feed import assert_dense, insert_order, opened, sequencing
+from tests.services import running_service
 from tests.waiting import eventually
 
 SLEEP = "select pg_advisory_lock(1869768306, 1)"
@@ -29,22 +25,16 @@ def listener(database: str) -> Iterator[connection]:
 
 
 @pytest.fixture
-def queries(monkeypatch: pytest.MonkeyPatch) -> Iterator[deque[str]]:
-    """Every query of a session or pool of ours, as it is asked."""
+def queries(monkeypatch: pytest.MonkeyPatch) -> deque[str]:
+    """Every query that a session of ours is asked; a pool asks through its sessions."""
     asked: deque[str] = deque()
+    fetch = Session.fetch
 
-    def counted(kind: type) -> None:
-        fetch = kind.fetch
+    async def counting(self: Session, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        asked.append(sql)
+        return await fetch(self, sql, parameters)
 
-        async def counting(self: Session | Pool, sql: str, parameters: object = None) -> list[Row]:
-            asked.append(sql)
-            return await fetch(self, sql, parameters)
-
-        monkeypatch.setattr(kind, "fetch", counting)
-
-    counted(sequencer_module.Session)
-    counted(Pool)
-    assert follower_module.Session is sequencer_module.Session
+    monkeypatch.setattr(Session, "fetch", counting)
     return asked
 
 
@@ -203,15 +193,10 @@ async def test_open_order_transaction_costs_100_queries_a_second_and_delays_nobo
 
 
 async def test_idle_service_asks_once_a_second_at_most(database: str, queries: deque[str]) -> None:
-    """Sequencer, follower and retention together, at a tenth of their default intervals: ten queries a second."""
-    recorder, pool = Recorder(), Pool(database, size=2, timeout_s=5)
-    follower = Follower(database, recorder, CountingMeter(), probe_s=0.5, timeout_s=5)
-    async with sequencing(database, safety_net_s=0.5) as numbered, following(follower):
-        settings = RetentionSettings(retention_every_s=1.0)
-        retention = Retention(pool, settings, lambda: numbered.leading, CountingMeter())
-        retiring = asyncio.create_task(retention.run())
-        await eventually(lambda: any("outbox" in sql and "delete" in sql for sql in queries))
+    """A whole service, over all its sessions, at a tenth of its default intervals: ten queries a second."""
+    hurried = {"safety_net_s": 0.5, "retention_every_s": 1.0, "session_beat_s": 1.0}
+    async with running_service(database, **hurried):
+        # The first sweep of retention is over, with what it does once a minute.
+        await eventually(lambda: any("delete from orderstream.nodes" in sql for sql in queries))
         # 45, so that where the count happens to begin among the sweeps and probes weighs little.
         assert await rate(queries, 45) <= 10
-        retiring.cancel()
-    await pool.close()
