@@ -19,14 +19,14 @@ where locktype = 'advisory' and classid = 1869768306 and objid = 0 and granted
   and database = (select oid from pg_database where datname = current_database())
 """
 
-# A leader of its own, to be stopped as a machine stops that swaps, or is moved.
+# A leader of its own, to be stopped as a machine stops that swaps, or is moved. It imports nothing of `tests`: an
+# installed package may be called so, too, and then goes first.
 LEADER = """
 import asyncio, sys
-from tests.postgres.feed import sequencing
-async def main():
-    async with sequencing(sys.argv[1], safety_net_s=0.2, idle_session_timeout_s=1.0) as numbered:
-        await asyncio.get_running_loop().create_future()
-asyncio.run(main())
+from orderstream.metrics import PrometheusMeter
+from orderstream.postgres.sequencer import Sequencer, SequencerSettings
+settings = SequencerSettings(safety_net_s=0.2, idle_session_timeout_s=1.0)
+asyncio.run(Sequencer(sys.argv[1], settings, lambda batch: None, PrometheusMeter()).run())
 """
 
 
