@@ -1,4 +1,5 @@
-// One suite of cases for both clients: what the JavaScript one makes of it. tests/client/test_cases.py asks the Python one.
+// One suite of cases for both clients: what the JavaScript one makes of it. tests/client/test_cases.py asks the
+// Python one.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -50,7 +51,9 @@ function bookStep(book, step) {
     if (step.forget) return book.forget() ?? null;
     return caught(() => {
         const { snapshot: taken, event } = step;
-        const told = taken ? book.snapshot(orders(taken.orders), cursor(taken.cursor), taken.reset) : book.apply(...event);
+        const told = taken
+            ? book.snapshot(orders(taken.orders), cursor(taken.cursor), taken.reset)
+            : book.apply(...event);
         return told?.kind ?? null;
     });
 }

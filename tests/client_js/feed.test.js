@@ -139,7 +139,10 @@ test("a malformed event is counted, reported, and repaired by a fresh snapshot",
 });
 
 test("a drain is waited out as long as the server says", async () => {
-    script.streams = [s.stream(s.snapshot(4), s.live(4), s.goaway("drain", true, 150)), s.stream(s.order(5, "a"), s.live(5))];
+    script.streams = [
+        s.stream(s.snapshot(4), s.live(4), s.goaway("drain", true, 150)),
+        s.stream(s.order(5, "a"), s.live(5)),
+    ];
     feed = newFeed(script.url, {}, { clock: () => 1000 });
     await until(feed, () => feed.connection.cause === "drain");
     assert.equal(feed.connection.retry_at.getTime(), 1_000_150);
@@ -165,7 +168,10 @@ test("a goaway for good is obeyed", async () => {
 
 test("an expired JWT is replaced, and the stream goes on from the same cursor", async () => {
     let given = 0;
-    script.streams = [s.stream(s.snapshot(4), s.live(4), s.goaway("auth-expired")), s.stream(s.order(5, "a"), s.live(5))];
+    script.streams = [
+        s.stream(s.snapshot(4), s.live(4), s.goaway("auth-expired")),
+        s.stream(s.order(5, "a"), s.live(5)),
+    ];
     feed = newFeed(script.url, { token: async () => `jwt-${++given}` });
     await until(feed, hasOrders(feed, "a"));
     assert.equal(script.streamRequests[1].authorization, "Bearer jwt-2");
@@ -205,7 +211,10 @@ test("a token function that fails is a problem, and is asked again", async () =>
     script.streams = [s.stream(s.snapshot(4, s.row("a")), s.live(4))];
     feed = newFeed(script.url, { token });
     await until(feed, isState(feed, "live"));
-    assert.equal(feed.said.some(([name, { kind }]) => name === "problem" && kind === "token"), true);
+    assert.equal(
+        feed.said.some(([name, { kind }]) => name === "problem" && kind === "token"),
+        true,
+    );
 });
 
 test("a mistake of the page's in a listener does not end its feed", async () => {

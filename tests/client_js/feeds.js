@@ -11,7 +11,11 @@ const SHORT = { backoff_s: 0.02, probe_s: 0.02, probe_cap_s: 0.05, poll_interval
 /** A feed and, in order, all that it said: `[name, value]`. */
 export function newFeed(url, options = {}, around = {}) {
     const limits = { ...SHORT, ...options.limits };
-    const feed = new Feed(url, { token: "jwt", ...options, limits }, { ...surroundings(), random: () => 0.5, ...around });
+    const feed = new Feed(
+        url,
+        { token: "jwt", ...options, limits },
+        { ...surroundings(), random: () => 0.5, ...around },
+    );
     feed.said = [];
     for (const name of ["change", "connection", "problem"]) feed.on(name, (value) => feed.said.push([name, value]));
     return feed;
@@ -32,12 +36,20 @@ export function until(feed, holds) {
     });
 }
 
-export const isState = (feed, ...states) => () => states.includes(feed.connection.state);
-export const hasOrders = (feed, ...ids) => () => ids.every((id) => feed.orders.has(id));
+export const isState =
+    (feed, ...states) =>
+    () =>
+        states.includes(feed.connection.state);
+export const hasOrders =
+    (feed, ...ids) =>
+    () =>
+        ids.every((id) => feed.orders.has(id));
 
 /** The ids of the orders whose changes were told. */
 export function changed(feed) {
-    return feed.said.filter(([name]) => name === "change").flatMap(([, { changes }]) => changes.map(({ order }) => order.id));
+    return feed.said
+        .filter(([name]) => name === "change")
+        .flatMap(([, { changes }]) => changes.map(({ order }) => order.id));
 }
 
 /** The states it was in, in order; every feed begins as `connecting`. */

@@ -38,7 +38,12 @@ test("the table is total: every rule exists, in every state", () => {
 for (const state of ["connecting", "live"]) {
     test(`waking where connections may be dead opens a new stream when ${state}`, () => {
         const machine = machineIn(state);
-        assert.deepEqual(kinds(machine.on(Woken(true), 2)), ["CloseStream", "Stop stream", "Stop behind", "OpenStream"]);
+        assert.deepEqual(kinds(machine.on(Woken(true), 2)), [
+            "CloseStream",
+            "Stop stream",
+            "Stop behind",
+            "OpenStream",
+        ]);
         assert.equal(machine.state, "connecting");
     });
 }
@@ -117,7 +122,13 @@ test("an order is in a batch once: as it is now, and as it was in the batch befo
     batches.add(changedTo("a", 3, { id: "a", version: 2 }));
     draw();
     const [{ changes }] = told;
-    assert.deepEqual(changes.map(({ order }) => [order.id, order.version]), [["b", 1], ["a", 3]]);
+    assert.deepEqual(
+        changes.map(({ order }) => [order.id, order.version]),
+        [
+            ["b", 1],
+            ["a", 3],
+        ],
+    );
     assert.deepEqual([changes[1].previous, changes[1].previous_status], [before, "v1"]);
 });
 

@@ -21,21 +21,27 @@ export const heartbeat = (seq) => frame("heartbeat", { head: at(seq) });
 export const goaway = (reason, reconnect = true, after_ms = 0) => frame("goaway", { reason, reconnect, after_ms });
 
 export function snapshot(seq, ...rows) {
-    return frame("snapshot", { orders: rows }) + frame("snapshot-end", { cursor: at(seq), orders: rows.length }, at(seq));
+    return (
+        frame("snapshot", { orders: rows }) + frame("snapshot-end", { cursor: at(seq), orders: rows.length }, at(seq))
+    );
 }
 
 /** Says these texts and leaves the stream open. */
-export const stream = (...texts) => (response) => {
-    response.writeHead(200, { "Content-Type": "text/event-stream" });
-    response.flushHeaders();
-    for (const text of texts) response.write(text);
-};
+export const stream =
+    (...texts) =>
+    (response) => {
+        response.writeHead(200, { "Content-Type": "text/event-stream" });
+        response.flushHeaders();
+        for (const text of texts) response.write(text);
+    };
 
 /** Says these texts and ends. */
-export const ended = (...texts) => (response) => {
-    stream(...texts)(response);
-    response.end();
-};
+export const ended =
+    (...texts) =>
+    (response) => {
+        stream(...texts)(response);
+        response.end();
+    };
 
 /** Answers a poll. */
 export const body = (payload) => (response) => {
@@ -49,7 +55,10 @@ export const polled = (seq, ...ids) => {
     return body({ cursor: at(seq), events, more: false });
 };
 
-export const status = (code, headers = {}) => (response) => response.writeHead(code, headers).end();
+export const status =
+    (code, headers = {}) =>
+    (response) =>
+        response.writeHead(code, headers).end();
 
 export class Script {
     #server = createServer((request, response) => this.#answer(request, response));

@@ -108,6 +108,16 @@ test("a leading tab that does not answer is robbed, and follows when it thaws", 
     assert.equal(script.streamRequests.length, 2);
 });
 
+test("a tab that is seen takes over from a hidden one that is not live", async () => {
+    script.streams = [...Array(3).fill(s.status(502)), s.stream(s.snapshot(4), s.live(4))];
+    const never = { probe_s: 600, probe_cap_s: 600, backoff_s: 0.001 };
+    const hidden = newTab({ limits: never }, { isHidden: () => true });
+    await until(hidden, isState(hidden, "polling"));
+    const seen = newTab({ limits: never });
+    for (const tab of [seen, hidden]) await until(tab, isState(tab, "live"));
+    assert.equal(script.streamRequests.length, 4);
+});
+
 test("signed out is signed out in every tab, and one that signs in again leads", async () => {
     script.streams = [
         s.stream(s.snapshot(4), s.live(4), s.goaway("session-revoked", false)),

@@ -5,7 +5,10 @@ import type { Batch, Connection, Feed, Order } from "../../orderstream/web/stati
 
 declare function print(...values: unknown[]): void;
 
-const feed: Feed = orderstream("https://orders.example.com", { token: async () => "jwt", limits: { poll_interval_s: 2 } });
+const feed: Feed = orderstream("https://orders.example.com", {
+    token: async () => "jwt",
+    limits: { poll_interval_s: 2 },
+});
 orderstream("", { share: "ann" });
 orderstream("", { token: "jwt", share: false, cursor: null });
 

@@ -5,8 +5,8 @@
  *     feed.on("change", ({ changes }) => show(feed.orders, changes));
  *     feed.on("connection", ({ state }) => tell(state));
  *
- * No dependencies. What it promises and all its options: docs/clients.md. The modules of its folder are served as this
- * one file.
+ * No dependencies. What it promises and all its options: docs/clients.md. The modules of its folder are served as
+ * this one file.
  */
 import { Feed } from "./orderstream/feed.js";
 import { LIMITS } from "./orderstream/limits.js";

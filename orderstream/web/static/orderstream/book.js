@@ -1,10 +1,10 @@
 /**
  * The orders as we know them, and the cursor that says how much that is; both transports and other tabs write here.
  *
- * An event is applied when its seq is the next one, skipped when it is not above the cursor (the other transport brought
- * it, or a replay did), and a hole otherwise: then nothing is applied and somebody must fetch again. An order event that
- * a snapshot already contained moves the cursor but is not told, which its `version` shows: the cursor of a snapshot is
- * read before its orders are.
+ * An event is applied when its seq is the next one, skipped when it is not above the cursor (the other transport
+ * brought it, or a replay did), and a hole otherwise: then nothing is applied and somebody must fetch again. An
+ * order event that a snapshot already contained moves the cursor but is not told, which its `version` shows: the
+ * cursor of a snapshot is read before its orders are.
  */
 import { cursor, execution, isBehind, object, order, precedes, text } from "./wire.js";
 
@@ -75,7 +75,8 @@ export class Book {
         const report = execution(row);
         if (this.#executions.has(report.id)) return null;
         this.#executions.add(report.id);
-        if (this.#executions.size > EXECUTIONS_REMEMBERED) this.#executions.delete(this.#executions.values().next().value);
+        if (this.#executions.size > EXECUTIONS_REMEMBERED)
+            this.#executions.delete(this.#executions.values().next().value);
         return { kind: "execution", execution: report };
     }
 
@@ -86,4 +87,3 @@ export class Book {
         return { kind: "removed", id, previous };
     }
 }
-

@@ -1,8 +1,8 @@
 /**
  * What goes with each request: a fixed JWT, one that is asked for again before it expires, or the browser's cookie.
  *
- * A JWT is opaque to a client, except that `exp` tells when to fetch the next one and `sub` whose it is; one that cannot be
- * read is used until the server refuses it.
+ * A JWT is opaque to a client, except that `exp` tells when to fetch the next one and `sub` whose it is; one that
+ * cannot be read is used until the server refuses it.
  */
 
 /** The user has none any more, or another one: what was followed until now must not go on. */
@@ -16,7 +16,7 @@ export class Credential {
     #pending = null;
     #user = null;
 
-    /** `token`: a JWT, a function that gives one (or a promise of it), or nothing for the cookie. `clock` gives Unix seconds. */
+    /** `token`: a JWT, a function that gives one or a promise of it, or nothing for the cookie; `clock`: Unix seconds. */
     constructor(token, clock, margin_s) {
         this.#fetch = typeof token === "function" ? token : null;
         this.#current = typeof token === "string" ? token : null;
@@ -40,7 +40,7 @@ export class Credential {
         return typeof exp === "number" ? exp - this.#margin_s - this.#clock() : null;
     }
 
-    /** A promise of the JWT, null for the cookie. Rejects with what the page's function threw, and with NoCredential. */
+    /** A promise of the JWT, null for the cookie. Rejects with what the page's function threw, or NoCredential. */
     async jwt() {
         const freshFor_s = this.freshFor_s();
         const stale = this.#current === null || (freshFor_s !== null && freshFor_s <= 0);

@@ -1,8 +1,8 @@
 /**
  * `orderstream(url, {token})`: a user's orders, whatever the network does, and whichever tab has the connection.
  *
- * What is known (the book) belongs to the tab and outlives connections; how it is heard belongs to `line`, in the one tab
- * that leads, and to `tabs` in the others.
+ * What is known (the book) belongs to the tab and outlives connections; how it is heard belongs to `line`, in the
+ * one tab that leads, and to `tabs` in the others.
  */
 import { Batches } from "./batches.js";
 import { Book, Hole } from "./book.js";
@@ -15,7 +15,14 @@ import { cursor } from "./wire.js";
 
 // Tabs with another understanding of each other's messages must not hear them.
 const TABS_VERSION = 1;
-const NOT_CONNECTED = { state: State.OFFLINE, transport: null, since_at: null, cause: null, retry_at: null, every_s: null };
+const NOT_CONNECTED = {
+    state: State.OFFLINE,
+    transport: null,
+    since_at: null,
+    cause: null,
+    retry_at: null,
+    every_s: null,
+};
 
 export class Feed {
     #url;
@@ -87,20 +94,26 @@ export class Feed {
         this.#batches.drop();
         this.#line?.close();
         this.#tabs?.leave();
-        if (this.#connection.state !== State.SIGNED_OUT) this.#connect({ ...NOT_CONNECTED, since_at: this.#now(), cause: "closed" });
+        if (this.#connection.state !== State.SIGNED_OUT)
+            this.#connect({ ...NOT_CONNECTED, since_at: this.#now(), cause: "closed" });
     }
 
     async #begin() {
         const name = await this.#sharedName();
         if (this.#closed) return;
         if (name === null) return this.#lead();
-        this.#tabs = new Tabs(name, { limits: this.#limits, around: this.#around }, {
-            lead: () => this.#lead(),
-            yieldLead: () => this.#yieldLead(),
-            take: (message) => this.#take(message),
-            state: () => this.#state(),
-            wake: () => this.#line?.wake(false),
-        });
+        this.#tabs = new Tabs(
+            name,
+            { limits: this.#limits, around: this.#around },
+            {
+                lead: () => this.#lead(),
+                yieldLead: () => this.#yieldLead(),
+                take: (message) => this.#take(message),
+                state: () => this.#state(),
+                isStruggling: () => ![State.LIVE, State.SIGNED_OUT].includes(this.#connection.state),
+                wake: () => this.#line?.wake(false),
+            },
+        );
         this.#tabs.join();
     }
 
@@ -112,12 +125,21 @@ export class Feed {
     }
 
     #lead() {
-        const [url, credential, book, limits, around] = [this.#url, this.#credential, this.#book, this.#limits, this.#around];
-        this.#line = new Line({ url, credential, book, limits, around }, {
-            told: (told) => this.#batches.add(told),
-            connection: (connection) => this.#connect(connection),
-            problem: (problem) => this.#report(problem),
-        });
+        const [url, credential, book, limits, around] = [
+            this.#url,
+            this.#credential,
+            this.#book,
+            this.#limits,
+            this.#around,
+        ];
+        this.#line = new Line(
+            { url, credential, book, limits, around },
+            {
+                told: (told) => this.#batches.add(told),
+                connection: (connection) => this.#connect(connection),
+                problem: (problem) => this.#report(problem),
+            },
+        );
         this.#line.start();
     }
 

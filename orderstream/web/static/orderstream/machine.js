@@ -36,6 +36,7 @@ const LEAVE_STREAM = [CloseStream(), Stop(Timer.STREAM), Stop(Timer.BEHIND)];
 const LEAVE_POLL = [ClosePoll(), Stop(Timer.POLL)];
 
 export const COLUMNS = [CONNECTING, LIVE, POLLING, OFFLINE];
+// prettier-ignore
 export const TABLE = Object.freeze({
     //             connecting       live            polling         offline
     Began:        ["begin",         "stay",         "stay",         "stay"],

@@ -1,9 +1,9 @@
 /**
  * JSON whose numbers have more digits than a double holds.
  *
- * A number stays a number, so that a page can compare and draw it. Where printing it would not give back the digits that
- * were sent, they stand in `exact` beside it: `{"price": 0.12345678901234567}` is read as
- * `{price: 0.12345678901234568, exact: {price: "0.12345678901234567"}}`. A reviver's `context.source` would tell the same,
+ * A number stays a number, so that a page can compare and draw it. Where printing it would not give back the digits
+ * that were sent, they stand in `exact` beside it: `{"price": 0.12345678901234567}` is read as `{price:
+ * 0.12345678901234568, exact: {price: "0.12345678901234567"}}`. A reviver's `context.source` would tell the same,
  * but not in every browser of the last years.
  */
 

@@ -1,8 +1,8 @@
 /**
  * What a connection says, turned into what the feed tells and what the connection machine must know.
  *
- * Pure. Both readers are generators of `{told}` and `{happening}`, so that what came before a hole or a malformed event is
- * still told; they throw Hole and Malformed.
+ * Pure. Both readers are generators of `{told}` and `{happening}`, so that what came before a hole or a malformed
+ * event is still told; they throw Hole and Malformed.
  */
 import { Hole } from "./book.js";
 import {
@@ -53,7 +53,8 @@ export class StreamReader {
 
     #collect(part) {
         this.#parts.push(...orders(part.orders));
-        if (this.#parts.length > SNAPSHOT_ORDERS) throw new Malformed(`a snapshot of more than ${SNAPSHOT_ORDERS} orders`);
+        if (this.#parts.length > SNAPSHOT_ORDERS)
+            throw new Malformed(`a snapshot of more than ${SNAPSHOT_ORDERS} orders`);
     }
 
     *#finish(end) {

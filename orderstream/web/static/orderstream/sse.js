@@ -29,7 +29,7 @@ export class Parser {
         this.retry_s = null;
     }
 
-    /** The frames `{name, id, payload}` that the bytes finished, in order; `id` is the frame's own or null. Throws Malformed. */
+    /** The frames `{name, id, payload}` that the bytes finished; `id` is the frame's own or null. Throws Malformed. */
     feed(bytes) {
         const frames = this.#lines(this.#decoder.decode(bytes, { stream: true })).map((line) => this.#line(line));
         this.#bound(this.#rest.length);

@@ -1,12 +1,14 @@
 /**
  * Tabs of one browser that follow the same user: one of them leads and has the connection, the others are told by it.
  *
- * Whoever holds the Web Lock leads. The browser gives it to the next tab when the leading one is closed or crashes; that
- * tab has applied what it was told, so it goes on from its own cursor and nothing is lost. A tab that leads but does not
- * answer (browsers freeze pages) is robbed of the lock, and notices when it thaws.
+ * Whoever holds the Web Lock leads. The browser gives it to the next tab when the leading one is closed or crashes;
+ * that tab has applied what it was told, so it goes on from its own cursor and nothing is lost. A tab that leads but
+ * does not answer (browsers freeze pages) is robbed of the lock, and notices when it thaws. So is one that nobody
+ * sees and that is not live, by a tab that is seen: browsers hold back the timers of hidden pages, and with them
+ * every new attempt.
  *
- * Messages: `hello` asks whoever leads for all it knows; `state` is the answer; `moved` is what moved the leader's cursor,
- * `connection` and `problem` what it says of itself.
+ * Messages: `hello` asks whoever leads for all it knows; `state` is the answer; `moved` is what moved the leader's
+ * cursor, `connection` and `problem` what it says of itself.
  */
 export class Tabs {
     #name;
@@ -18,10 +20,11 @@ export class Tabs {
     #release = null;
     #timer = null;
     #asking = false;
+    #robbing = false;
     #outbox = [];
     #closed = false;
 
-    /** `host` has `lead`, `yieldLead`, `take(message)`, `state` and `wake`; see `feed`. */
+    /** `host` has `lead`, `yieldLead`, `take(message)`, `state`, `isStruggling` and `wake`; see `feed`. */
     constructor(name, { limits, around }, host) {
         this.#name = name;
         this.#limits = limits;
@@ -69,7 +72,11 @@ export class Tabs {
     #send() {
         const messages = this.#outbox;
         this.#outbox = [];
-        if (messages.length > 0) this.#channel.postMessage({ kind: "moved", messages });
+        if (messages.length > 0) this.#post({ kind: "moved", messages });
+    }
+
+    #post(message) {
+        this.#channel.postMessage({ ...message, hidden: this.#around.isHidden() });
     }
 
     #heard(message) {
@@ -79,6 +86,7 @@ export class Tabs {
         this.#asking = false;
         if (message.kind === "state") this.#host.take(message);
         else for (const one of message.messages) this.#host.take(one);
+        if (message.hidden && !this.#around.isHidden() && this.#host.isStruggling()) return this.#rob();
         // Somebody leads. Should nothing more come while this page is seen, it is asked again.
         if (!this.#asking) this.#watch(this.#limits.silence_s, () => this.#around.isHidden() || this.ask());
     }
@@ -89,7 +97,7 @@ export class Tabs {
         const state = this.#host.state();
         // A leader that was signed out has nothing to give; who asks may have a credential that is good.
         if (state === null) return this.leave();
-        this.#channel.postMessage({ kind: "state", ...state });
+        this.#post({ kind: "state", ...state });
         if (wake) this.#host.wake();
     }
 
@@ -99,8 +107,10 @@ export class Tabs {
     }
 
     #rob() {
-        if (this.leads || this.#closed) return;
+        // Twice would be to rob oneself.
+        if (this.leads || this.#robbing || this.#closed) return;
         this.#asking = false;
+        this.#robbing = true;
         this.#waiting?.abort();
         this.#request({ steal: true });
     }
@@ -115,7 +125,7 @@ export class Tabs {
     }
 
     #lead(release) {
-        this.#asking = false;
+        this.#asking = this.#robbing = false;
         this.#around.clearTimer(this.#timer);
         this.#release = release;
         this.#host.lead();
@@ -125,6 +135,7 @@ export class Tabs {
     #robbed({ signal }) {
         if (this.#closed || signal?.aborted) return;
         const led = this.leads;
+        this.#robbing = false;
         this.#release = null;
         if (led) this.#host.yieldLead();
         this.join();

@@ -1,14 +1,15 @@
 /**
  * The bytes: one stream, or one poll, over `fetch`; every way it can end becomes a happening.
  *
- * A stream is fetched rather than opened as an EventSource, which cannot send a header, hides the status of an answer,
- * gives up for ever at any but 200, and cannot be told to stop waiting. Where `fetch` cannot stream, long-poll does.
+ * A stream is fetched rather than opened as an EventSource, which cannot send a header, hides the status of an
+ * answer, gives up for ever at any but 200, and cannot be told to stop waiting. Where `fetch` cannot stream, long-
+ * poll does.
  */
 import { Cause, Dismissed, PollAnswered, PollLost, Refused, Retry, StreamLost } from "./happenings.js";
 import { Parser } from "./sse.js";
 import { Malformed } from "./wire.js";
 
-/** Reads until the stream ends; a promise of the happening that says why. `link.hear` is given frames and happenings. */
+/** Reads until the stream ends; a promise of why, a happening. `link.hear` is given frames and happenings. */
 export async function stream(link, cursor) {
     const watch = new Watch(link);
     try {
@@ -92,7 +93,12 @@ async function readPollAnswer(link, cursor, watch) {
     const asked_s = around.clock();
     watch.within(limits.poll_wait_s + limits.first_byte_s);
     const resume = cursor === null ? {} : { "If-None-Match": `W/"${cursor}"` };
-    const response = await get(link, "/v1/orders/poll", { Prefer: `wait=${Math.round(limits.poll_wait_s)}`, ...resume }, watch.signal);
+    const response = await get(
+        link,
+        "/v1/orders/poll",
+        { Prefer: `wait=${Math.round(limits.poll_wait_s)}`, ...resume },
+        watch.signal,
+    );
     const held = around.clock() - asked_s >= limits.held_s;
     const verdict = judged(response, link);
     if (verdict !== null) return verdict;

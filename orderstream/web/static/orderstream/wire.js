@@ -1,8 +1,8 @@
 /**
  * The JSON of the protocol, looked at before it is used.
  *
- * Fields that are not named here are left alone, and so are events: what a later server adds must not break an installed
- * client. A field that cannot be what it says is null; only without its id and status an order is none.
+ * Fields that are not named here are left alone, and so are events: what a later server adds must not break an
+ * installed client. A field that cannot be what it says is null; only without its id and status an order is none.
  */
 import { parseJson } from "./numbers.js";
 
@@ -77,6 +77,7 @@ function cleaned(row, numbers, texts) {
 
 /** `value`, which must be an object. */
 export function object(value, what) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Malformed(`${what} is no object`);
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+        throw new Malformed(`${what} is no object`);
     return value;
 }
