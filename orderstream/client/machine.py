@@ -5,11 +5,13 @@ Happenings go in with the time they happened, actions come out; `line` carries t
 1. `signed-out` is the end: nothing leads out of it, and nothing is done in it.
 2. Everywhere else the stream is either open or a wait for it is running, so SSE is always on its way back.
 3. The poll is in use in `polling` and `offline` only, and there it is either asking or waiting.
-4. `live` is entered by the stream's `live` event only, and entering it closes the poll.
+4. `live` is entered by the stream's `live` event only, and entering it closes the poll. While a poll works beside a
+   stream that fell silent, `live` waits for a heartbeat too: a proxy that keeps bytes back may let some through.
 5. No wait is without a bound, and every one that this side chose has full jitter: random() * limit.
 
               connecting      live            polling         offline
 StreamLive    -> live         .               -> live         -> live
+StreamProved  .               .               -> live         -> live
 StreamLost    again, or       -> connecting,  probe later     probe later
               -> polling      or -> polling
 PollAnswered  .               .               ask again       -> polling, probe
@@ -73,6 +75,7 @@ class Machine:
         self._poll_losses = 0
         self._holes = 0
         self._renewed = False
+        self._silent = False
 
     @property
     def transport(self) -> Transport | None:
@@ -111,13 +114,20 @@ class Machine:
     def _trust(self, happening: StreamProved) -> Actions:
         # Not before: a proxy that lets only the first kilobytes through would be tried for ever.
         self._stream_losses = self._holes = 0
+        self._silent = False
         return []
+
+    def _try_live(self, happening: StreamLive) -> Actions:
+        return [] if self._silent else self._go_live(happening)
+
+    def _prove_live(self, happening: StreamProved) -> Actions:
+        return self._trust(happening) + self._go_live(StreamLive())
 
     def _lose_stream(self, happening: StreamLost) -> Actions:
         self._stream_losses += 1
         repair = self._repair(happening.cause)
-        silent = happening.cause is Cause.SILENT
-        if silent or self._stream_losses >= self._limits.stream_failures:
+        self._silent = self._silent or happening.cause is Cause.SILENT
+        if self._silent or self._stream_losses >= self._limits.stream_failures:
             return [*_LEAVE_STREAM, *repair, *self._fall_back(happening)]
         self._enter(State.CONNECTING, happening.cause)
         return [*_LEAVE_STREAM, *repair, self._stream_again(happening.after_s)]
@@ -128,6 +138,7 @@ class Machine:
 
     def _lose_probe(self, happening: StreamLost) -> Actions:
         self._stream_losses += 1
+        self._silent = self._silent or happening.cause is Cause.SILENT
         repair = self._repair(happening.cause)
         # The poll may be asking with the cursor that was just forgotten.
         ask = [*_LEAVE_POLL, AskPoll()] if repair else []
@@ -156,7 +167,9 @@ class Machine:
 
     def _recover(self, happening: PollAnswered) -> Actions:
         self._enter(State.POLLING, None)
+        # Nothing came through, so it was no proxy's doing that the stream was silent.
         self._stream_losses = 0
+        self._silent = False
         # The way is free again, so the stream need not wait out what it had to while it was not.
         return [*self._ask_again(happening), *_LEAVE_STREAM, self._probe(0.0)]
 
@@ -223,8 +236,8 @@ COLUMNS = (State.CONNECTING, State.LIVE, State.POLLING, State.OFFLINE)
 TABLE: dict[type[Happening], tuple[Rule, ...]] = {
     Began: (M._begin, M._stay, M._stay, M._stay),
     Retry: (M._obey_retry, M._obey_retry, M._obey_retry, M._obey_retry),
-    StreamLive: (M._go_live, M._stay, M._go_live, M._go_live),
-    StreamProved: (M._stay, M._trust, M._stay, M._stay),
+    StreamLive: (M._go_live, M._stay, M._try_live, M._go_live),
+    StreamProved: (M._stay, M._trust, M._prove_live, M._prove_live),
     StreamLost: (M._lose_stream, M._lose_stream, M._lose_probe, M._lose_probe),
     StreamLeft: (M._leave_stream, M._leave_stream, M._leave_stream, M._leave_stream),
     Behind: (M._mind_the_gap, M._mind_the_gap, M._mind_the_gap, M._mind_the_gap),

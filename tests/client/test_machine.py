@@ -32,7 +32,7 @@ LOST = StreamLost(Cause.FAILED)
 TO_STATE: dict[State, list[Happening]] = {
     State.CONNECTING: [],
     State.LIVE: [StreamLive()],
-    State.POLLING: [StreamLost(Cause.SILENT)],
+    State.POLLING: [LOST, LOST, LOST],
     State.OFFLINE: [StreamLost(Cause.SILENT), PollLost(Cause.FAILED)],
     State.SIGNED_OUT: [Dismissed("session-revoked")],
 }

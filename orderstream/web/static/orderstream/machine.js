@@ -6,7 +6,8 @@
  * 1. `signed-out` is the end: nothing leads out of it, and nothing is done in it.
  * 2. Everywhere else the stream is either open or a wait for it is running, so SSE is always on its way back.
  * 3. The poll is in use in `polling` and `offline` only, and there it is either asking or waiting.
- * 4. `live` is entered by the stream's `live` event only, and entering it closes the poll.
+ * 4. `live` is entered by the stream's `live` event only, and entering it closes the poll. While a poll works beside a
+ *    stream that fell silent, `live` waits for a heartbeat too: a proxy that keeps bytes back may let some through.
  * 5. No wait is without a bound, and every one that this side chose has full jitter: random() * limit.
  * 6. Waking loses nothing and is no failure: it only does now what was going to be done later.
  *
@@ -41,8 +42,8 @@ export const TABLE = Object.freeze({
     //             connecting       live            polling         offline
     Began:        ["begin",         "stay",         "stay",         "stay"],
     Retry:        ["obeyRetry",     "obeyRetry",    "obeyRetry",    "obeyRetry"],
-    StreamLive:   ["goLive",        "stay",         "goLive",       "goLive"],
-    StreamProved: ["stay",          "trust",        "stay",         "stay"],
+    StreamLive:   ["goLive",        "stay",         "tryLive",      "goLive"],
+    StreamProved: ["stay",          "trust",        "proveLive",    "proveLive"],
     StreamLost:   ["loseStream",    "loseStream",   "loseProbe",    "loseProbe"],
     StreamLeft:   ["loseOverload",  "obeyGoaway",   "missProbe",    "missProbe"],
     Behind:       ["mindTheGap",    "mindTheGap",   "mindTheGap",   "mindTheGap"],
@@ -63,6 +64,7 @@ export class Machine {
     #pollLosses = 0;
     #holes = 0;
     #renewed = false;
+    #silent = false;
 
     /** `random` gives floats in [0, 1). */
     constructor(limits, random) {
@@ -113,13 +115,23 @@ export class Machine {
     trust() {
         // Not before: a proxy that lets only the first kilobytes through would be tried for ever.
         this.#streamLosses = this.#holes = 0;
+        this.#silent = false;
         return [];
+    }
+
+    tryLive() {
+        return this.#silent ? [] : this.goLive();
+    }
+
+    proveLive() {
+        return [...this.trust(), ...this.goLive()];
     }
 
     loseStream({ cause, after_s }) {
         this.#streamLosses += 1;
+        this.#silent ||= cause === Cause.SILENT;
         const repair = this.#repair(cause);
-        if (cause === Cause.SILENT || this.#streamLosses >= this.#limits.stream_failures) {
+        if (this.#silent || this.#streamLosses >= this.#limits.stream_failures) {
             this.#enter(POLLING, cause);
             return [...LEAVE_STREAM, ...repair, AskPoll(), this.#probe(after_s)];
         }
@@ -129,6 +141,7 @@ export class Machine {
 
     loseProbe({ cause, after_s }) {
         this.#streamLosses += 1;
+        this.#silent ||= cause === Cause.SILENT;
         const repair = this.#repair(cause);
         // The poll may be asking with the cursor that was just forgotten.
         const ask = repair.length ? [...LEAVE_POLL, AskPoll()] : [];
@@ -167,7 +180,9 @@ export class Machine {
 
     recover(happening) {
         this.#enter(POLLING, null);
+        // Nothing came through, so it was no proxy's doing that the stream was silent.
         this.#streamLosses = 0;
+        this.#silent = false;
         // The way is free again, so the stream need not wait out what it had to while it was not.
         return [...this.askAgain(happening), ...LEAVE_STREAM, this.#probe(0)];
     }
