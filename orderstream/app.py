@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -41,6 +41,7 @@ _log = structlog.get_logger()
 
 _SWEEP_S = 10.0
 
+Extend = Callable[[PublicApp], None]
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -51,9 +52,12 @@ def part_of(settings: Settings, kind: type[S]) -> S:
 
 
 class Service:
-    """One process of orderstream: `start`, then wait for `failed` or a signal, then `stop`."""
+    """One process of orderstream: `start`, then wait for `failed` or a signal, then `stop`.
 
-    def __init__(self, settings: Settings) -> None:
+    `extend` may add resources of its own to the public application, as the demo does.
+    """
+
+    def __init__(self, settings: Settings, extend: Extend | None = None) -> None:
         self.settings = settings
         self.meter = PrometheusMeter()
         self.draining = False
@@ -79,6 +83,8 @@ class Service:
         self._jwks = Jwks(part_of(settings, JwksSettings)) if settings.jwks_url else None
         self.authenticator = self._make_authenticator()
         self._public = self._make_public()
+        if extend is not None:
+            extend(self._public)
         admin = make_admin_app(self.meter.registry, self.checks)
         connections = part_of(settings, ConnectionSettings)
         self._public_server = Server(self._public, drain_timeout_s=settings.drain_timeout_s, settings=connections)
@@ -182,7 +188,7 @@ class Service:
             self.failed.set_result(None)
 
 
-async def serve(settings: Settings) -> int:
+async def serve(settings: Settings, extend: Extend | None = None) -> int:
     """Runs until SIGTERM or SIGINT, drains, and gives the exit status; a second signal exits at once."""
     settings.require("database_url")
     settings.require_jwt_key()
@@ -191,7 +197,7 @@ async def serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_or_exit, told)
-    service = Service(settings)
+    service = Service(settings, extend)
     try:
         await service.start()
         await _first(told.wait(), service.failed)

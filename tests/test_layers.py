@@ -25,12 +25,12 @@ IMPURE = {
 # A library -> the units that may import it. The demo's exchange is an order service of its own, with its own
 # connection: that it knows nothing of ours but the tables is the point of it.
 OWNERS = {
-    "aiohttp.web": {"web"},
+    "aiohttp.web": {"web", "demo"},
     "aiohttp_sse": {"web"},
     "aiohttp_cors": {"web"},
     "aiopg": {"postgres", "demo"},
     "psycopg2": {"postgres", "demo"},
-    "aiohttp": {"web", "client"},
+    "aiohttp": {"web", "client", "demo"},
     "prometheus_client": {"metrics", "web"},
     "jwt": {"web"},
     "limits": {"web"},

@@ -20,7 +20,7 @@ def what_to_try(settings: Settings, psql: str) -> str:
     encoded = jwt.issue(settings.jwt_secret, USER, _JWT_EXPIRES_S)
     bearer = '-H "Authorization: Bearer $JWT"'
     return f"""
-Ready on {service}. Try this in another terminal:
+Ready. Open {service} in a browser, as ann or whoever you like, or try this in another terminal:
 
   export JWT={encoded}
 

@@ -65,14 +65,15 @@ async def run(settings: Settings, *, folder: Path, port: int | None, rate: str, 
 
 
 async def _run_parts(settings: Settings, folder: Path, rate: str, psql: str, stopping: asyncio.Event, say: Say) -> int:
+    prices_path = folder / "prices.json"
     kill_after_s = settings.drain_timeout_s + _KILL_AFTER_S
     environment = _environment() | {
         f"{PREFIX}{key.upper()}": getattr(settings, key)
         for key in ("database_url", "listen", "admin_listen", "jwt_secret")
     }
     commands = {
-        "service": [sys.executable, "-m", "orderstream.cli", "serve"],
-        "exchange": _exchange_command(rate),
+        "service": [sys.executable, "-m", "orderstream.demo.serve", str(prices_path)],
+        "exchange": [*_exchange_command(rate), "--prices", str(prices_path)],
     }
     async with contextlib.AsyncExitStack() as stack:
         parts: dict[str, Process] = {}

@@ -35,10 +35,12 @@ class ExpiredJwt(Unauthorized):
     """A JWT of ours whose time is over: on a stream that is `goaway auth-expired` rather than 401."""
 
 
-def issue(secret: str, user_id: str, expires_s: float) -> str:
-    """A JWT for `user_id`, good for `expires_s` seconds from now; for development and tests."""
+def issue(secret: str, user_id: str, expires_s: float, session_id: str | None = None) -> str:
+    """A JWT for `user_id`, good for `expires_s` seconds from now; for development, the demo and tests."""
     now_s = time.time()
-    return jwt.encode({"sub": user_id, "iat": int(now_s), "exp": int(now_s + expires_s)}, secret, "HS256")
+    session = {} if session_id is None else {"sid": session_id}
+    claims = {"sub": user_id, "iat": int(now_s), "exp": int(now_s + expires_s)}
+    return jwt.encode(claims | session, secret, "HS256")
 
 
 class Verifier:

@@ -119,7 +119,7 @@ def test_demo_prints_commands_that_work(start: Callable[[], Demo]) -> None:
     assert "event: live" in run(f"{stream} -s --max-time 2 || [ $? = 28 ]", jwt)
 
 
-@pytest.mark.parametrize(("name", "words"), [("service", "cli serve"), ("exchange", "demo.exchange")])
+@pytest.mark.parametrize(("name", "words"), [("service", "demo.serve"), ("exchange", "demo.exchange")])
 def test_demo_ends_when_a_part_dies(start: Callable[[], Demo], name: str, words: str) -> None:
     """It says which, stops the rest, and exits with 1."""
     demo = start()
@@ -142,7 +142,7 @@ def test_demo_starts_after_one_that_was_killed(start: Callable[[], Demo]) -> Non
     killed = start()
     killed.program.kill()
     killed.program.communicate()
-    killed.child("cli serve").kill()
+    killed.child("demo.serve").kill()
     killed.child("demo.exchange").kill()
     again = start()
     assert LAST_LINE in again.said

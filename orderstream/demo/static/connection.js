@@ -1,0 +1,79 @@
+/** The line that always says how the page hears of its orders, and since when it does not. */
+import { h, say } from "./dom.js";
+import { clock } from "./format.js";
+
+// A stream that is back within this time was never a matter for words.
+const PATIENCE_MS = 700;
+
+export class ConnectionLine {
+    #word = h("strong", { role: "status" });
+    #more = h("span.more");
+    #button = h("button.small", { type: "button", onclick: () => this.#act?.() }, "Reconnect now");
+    #act = null;
+    #connection = null;
+    #current_at = null;
+    #timer = null;
+    element = h("div.connection", { "data-state": "connecting" }, h("span.dot", { "aria-hidden": "true" }), this.#word, this.#more, this.#button);
+
+    constructor() {
+        setInterval(() => this.#connection && this.#tell(), 500);
+        addEventListener("online", () => this.#connection && this.#tell());
+        addEventListener("offline", () => this.#connection && this.#tell());
+    }
+
+    /** `act` is what the button does in this state. */
+    show(connection, act) {
+        const isCurrent = connection.state === "live" || connection.state === "polling";
+        // Until now we heard; from now on the page may be old.
+        if (this.#connection && this.#isCurrent && !isCurrent) this.#current_at = new Date();
+        this.#connection = connection;
+        this.#act = act;
+        clearTimeout(this.#timer);
+        const isBrief = connection.state === "connecting" && this.#current_at !== null;
+        this.#timer = setTimeout(() => this.#tell(), isBrief ? PATIENCE_MS : 0);
+    }
+
+    get #isCurrent() {
+        return this.#connection.state === "live" || this.#connection.state === "polling";
+    }
+
+    #tell() {
+        const { state, cause } = this.#connection;
+        const isCut = !navigator.onLine && state !== "signed-out";
+        const shown = isCut && !this.#isCurrent ? "offline" : state;
+        this.element.dataset.state = shown;
+        const [word, more, action] = SAID[shown](this.#connection, this.#age(), cause, isCut);
+        say(this.#word, word);
+        say(this.#more, more);
+        this.#button.hidden = action === null;
+        if (action !== null) say(this.#button, action);
+    }
+
+    #age() {
+        return this.#current_at === null ? "" : `Orders as of ${clock(this.#current_at)} may be old.`;
+    }
+}
+
+const SAID = {
+    live: () => ["Live", "Orders change here as they happen.", null],
+    polling: ({ every_s }) => {
+        const often = every_s === null ? "Changes arrive a little later." : `Asks every ${every_s} s.`;
+        return ["Polling mode", often, "Try live"];
+    },
+    connecting: ({ retry_at }, age) => {
+        const left_s = retry_at === null ? 0 : Math.ceil((retry_at - Date.now()) / 1000);
+        if (left_s < 1) return ["Connecting …", age, null];
+        return ["Reconnecting", `in ${left_s} s. ${age}`.trim(), "Reconnect now"];
+    },
+    offline: ({ retry_at }, age, cause, isCut) => {
+        if (isCut) return ["Offline", `This device has no network. ${age}`.trim(), null];
+        const left_s = retry_at === null ? 0 : Math.ceil((retry_at - Date.now()) / 1000);
+        const next = left_s < 1 ? "Trying again …" : `Tries again in ${left_s} s.`;
+        return ["Offline", `${next} ${age}`.trim(), "Reconnect now"];
+    },
+    "signed-out": (_, age, cause) => {
+        if (cause === "too-many-connections") return ["Paused", `Too many of your windows are open. ${age}`, "Use this one"];
+        const where = cause === "session-revoked" ? "on another device" : "";
+        return [`Signed out ${where}`.trim(), age, "Sign in"];
+    },
+};

@@ -1,0 +1,125 @@
+/** The list of orders: what is chosen of it, and a row for each. */
+import { sayAgo } from "./clock.js";
+import { h, say } from "./dom.js";
+import { quantity, shortPrice } from "./format.js";
+import { bar, chip } from "./parts.js";
+import { Rows } from "./rows.js";
+import * as words from "./words.js";
+
+const SHOWS = [["all", "All"], ["open", "Open"], ["closed", "Ended"]];
+
+export class OrderList {
+    #ledger;
+    #rows = new Rows(row, () => this.#readOn());
+    #end = h("p.end");
+    #again = h("button.small", { type: "button", onclick: () => this.#readOn(true) }, "Try again");
+    #count = h("p.count");
+    #chosen = { show: "all", status: "", symbol: "", assetClass: "" };
+    element;
+
+    /** `symbols` are those that the service can choose by. */
+    constructor(ledger, symbols) {
+        this.#ledger = ledger;
+        this.symbols = symbols;
+        this.#again.hidden = true;
+        const heading = h("h1", { id: "list-name", tabindex: "-1" }, "Orders");
+        this.element = h("section.list", { "aria-labelledby": "list-name" },
+            h("div.list-head", heading, this.#count, this.#filters()), this.#rows.element, this.#end, this.#again);
+        ledger.addEventListener("change", () => this.show());
+    }
+
+    show() {
+        if (!this.element.isConnected) return;
+        const found = this.#ledger.listed(this.#query, (order) => this.#matches(order));
+        const state = this.#ledger.state(this.#query);
+        this.#rows.show(found);
+        say(this.#count, this.#counted(found));
+        this.#again.hidden = state !== "failed";
+        if (state === "failed") say(this.#end, "Older orders could not be loaded.");
+        else if (found.length === 0) say(this.#end, this.#empty(state));
+        else say(this.#end, state === "done" ? "That is all of them." : "Loading older orders …");
+    }
+
+    get #query() {
+        const { show, symbol } = this.#chosen;
+        return { status: show, ...(this.symbols.has(symbol) ? { symbol } : {}) };
+    }
+
+    #matches(order) {
+        const { show, status, symbol, assetClass } = this.#chosen;
+        if (show !== "all" && words.ENDED.has(order.status) !== (show === "closed")) return false;
+        if (status && order.status !== status) return false;
+        if (assetClass && order.asset_class !== assetClass) return false;
+        return (order.symbol ?? "").startsWith(symbol);
+    }
+
+    #readOn(again = false) {
+        const state = this.#ledger.state(this.#query);
+        if (state === "more" || again) this.#ledger.readOn(this.#query);
+    }
+
+    #counted(found) {
+        const open = found.filter(({ status }) => !words.ENDED.has(status)).length;
+        return this.#chosen.show === "closed" ? "" : `${open} open`;
+    }
+
+    #empty(state) {
+        if (state !== "done") return "Loading …";
+        const { show, status, symbol, assetClass } = this.#chosen;
+        if (show !== "all" || status || symbol || assetClass) return "No order is like that.";
+        return "No orders yet. Place the first one.";
+    }
+
+    #filters() {
+        const symbol = h("input", {
+            ...{ type: "search", placeholder: "Symbol", "aria-label": "Symbol", maxlength: "20", autocomplete: "off" },
+            ...{ autocapitalize: "characters", spellcheck: "false", oninput: () => this.#choose("symbol", symbol.value.trim().toUpperCase()) },
+        });
+        const shows = SHOWS.map(([value, word]) =>
+            h("label", h("input", { type: "radio", name: "show", value, checked: value === "all", onchange: () => this.#choose("show", value) }), h("span", word)));
+        return h("div.filters", { role: "group", "aria-label": "Which orders" },
+            h("div.segments", shows),
+            symbol,
+            this.#select("status", "Any status", words.statuses, words.status),
+            this.#select("assetClass", "Any class", words.assetClasses, words.assetClass));
+    }
+
+    #select(name, any, values, word) {
+        const options = [h("option", { value: "" }, any), ...values.map((value) => h("option", { value }, word(value)))];
+        const element = h("select", { "aria-label": any.replace("Any ", ""), onchange: () => this.#choose(name, element.value) }, options);
+        return element;
+    }
+
+    #choose(name, value) {
+        this.#chosen[name] = value;
+        this.show();
+    }
+}
+
+function row(order) {
+    const [symbol, what] = [h("b"), h("small")];
+    const [filled, amount, type] = [h("span.filled"), bar(), h("small")];
+    const [worth, terms] = [h("b"), h("small")];
+    const state = chip();
+    const when = h("time");
+    const link = h("a.row", { href: `/orders/${encodeURIComponent(order.id)}`, "data-link": "" },
+        h("span.what", symbol, what),
+        h("span.amount", filled, type), amount.element,
+        h("span.worth", worth, terms),
+        h("span.state", state.element), when);
+    function show(now) {
+        say(symbol, now.symbol ?? "–");
+        say(what, `${words.side(now.side)} · ${words.assetClass(now.asset_class)}`);
+        link.dataset.side = now.side;
+        say(filled, `${quantity(now, "filled_quantity")} of ${quantity(now, "quantity")}`);
+        say(type, words.orderType(now.order_type));
+        const isTraded = now.average_price !== null;
+        const field = isTraded ? "average_price" : now.price !== null ? "price" : "stop_price";
+        say(worth, now[field] === null ? "" : shortPrice(now, field));
+        say(terms, isTraded ? "average" : now.price !== null ? "limit" : now.stop_price !== null ? "stop" : "market");
+        state.show(now);
+        amount.show(now);
+        sayAgo(when, now.updated_at, words.latest(now.status));
+    }
+    return { element: h("li", link), show };
+}

@@ -1,0 +1,126 @@
+"""Pictures of the page of a demo that runs, to be looked at; the good ones stand in the README.
+
+Starts nothing: run `orderstream demo` beside it. The browser is the machine's Chromium.
+"""
+
+import argparse
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+SMALL = {"viewport": {"width": 320, "height": 640}, "device_scale_factor": 2}
+DESKTOP = {"viewport": {"width": 1360, "height": 860}}
+MIDDLE = {"viewport": {"width": 960, "height": 720}}
+STREAM, POLL = "**/v1/orders/stream*", "**/v1/orders/poll*"
+
+
+@asynccontextmanager
+async def opened(browser: Browser, url: str, user: str, kind: dict[str, Any], scheme: str) -> AsyncIterator[Page]:
+    """A page with the orders of `user` on it."""
+    context = await browser.new_context(**kind, color_scheme=scheme, base_url=url, locale="en-GB")
+    try:
+        page = await context.new_page()
+        await page.goto("/")
+        await page.get_by_role("button", name=user, exact=True).click()
+        await page.locator(".connection[data-state=live]").wait_for()
+        await page.locator(".row").first.wait_for()
+        yield page
+    finally:
+        await context.close()
+
+
+async def fill_form(page: Page) -> None:
+    await page.get_by_label("Symbol", exact=True).last.select_option("NVDA")
+    await page.get_by_label("Type").select_option("limit")
+    await page.get_by_label("Quantity").fill("25")
+    await page.get_by_label("Limit price").fill("1.00")
+    await page.locator("form button[type=submit]").click()
+    await page.locator("form .said:not(:empty)").wait_for()
+
+
+async def block(context: BrowserContext, *patterns: str) -> None:
+    async def refuse(route: Route) -> None:
+        await route.abort()
+
+    for pattern in patterns:
+        await context.route(pattern, refuse)
+
+
+async def state(page: Page, name: str) -> None:
+    await page.locator(f".connection[data-state={name}]").wait_for(timeout=60_000)
+    await page.wait_for_timeout(600)
+
+
+async def connection_states(browser: Browser, url: str, user: str, folder: Path) -> None:
+    """Polling and offline by blocking; signed out by the other device."""
+    async with opened(browser, url, user, PHONE, "light") as page:
+        await block(page.context, STREAM)
+        await page.reload()
+        await state(page, "connecting")
+        await page.screenshot(path=folder / "state-connecting.png")
+        await state(page, "polling")
+        await page.screenshot(path=folder / "state-polling.png")
+        await block(page.context, POLL)
+        await page.evaluate("window.dispatchEvent(new Event('online'))")
+        await state(page, "offline")
+        await page.screenshot(path=folder / "state-offline.png")
+    async with (
+        opened(browser, url, user, PHONE, "light") as page,
+        opened(browser, url, user, DESKTOP, "light") as other,
+    ):
+        await other.get_by_role("link", name="Devices").click()
+        await other.get_by_role("button", name="Sign out: Phone or tablet").first.wait_for()
+        await other.screenshot(path=folder / "desktop-devices.png")
+        for button in await other.get_by_role("button", name="Sign out: Phone or tablet").all():
+            await button.click()
+        await state(page, "signed-out")
+        await page.screenshot(path=folder / "state-signed-out.png")
+
+
+async def pages(browser: Browser, url: str, user: str, folder: Path, name: str, kind: dict[str, Any]) -> None:
+    for scheme in ("light", "dark"):
+        async with opened(browser, url, user, kind, scheme) as page:
+            await page.wait_for_timeout(2500)
+            await page.screenshot(path=folder / f"{name}-list-{scheme}.png")
+            await page.locator(".row:has([data-status=filled]), .row:has([data-status=partially_filled])").first.click()
+            await page.locator(".timeline li").first.wait_for()
+            await page.wait_for_timeout(500)
+            await page.screenshot(path=folder / f"{name}-order-{scheme}.png")
+            await page.goto("/place")
+            await page.locator("option[value=NVDA]").first.wait_for(state="attached")
+            await fill_form(page)
+            await page.screenshot(path=folder / f"{name}-place-{scheme}.png")
+
+
+async def main(url: str, user: str, folder: Path, only: str) -> None:
+    kinds = {"phone": PHONE, "desktop": DESKTOP, "small": SMALL, "middle": MIDDLE}
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--disable-gpu"])
+        page = await browser.new_page(**PHONE, base_url=url)
+        await page.goto("/")
+        await page.get_by_role("button", name=user, exact=True).wait_for()
+        await page.screenshot(path=folder / "phone-sign-in.png")
+        await page.close()
+        for name, kind in kinds.items():
+            if not only or name in only.split(","):
+                await pages(browser, url, user, folder, name, kind)
+        if not only or "states" in only.split(","):
+            await connection_states(browser, url, user, folder)
+        await browser.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="http://127.0.0.1:8080")
+    parser.add_argument("--user", default="cara")
+    parser.add_argument("--only", default="", help="phone, desktop, small, middle, states; with commas")
+    parser.add_argument("folder", type=Path)
+    chosen = parser.parse_args()
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(chosen.url, chosen.user, chosen.folder, chosen.only))
