@@ -83,6 +83,10 @@ class Refused(Happening, frozen=True):
     after_s: float = 0.0
 
 
+class Expiring(Happening, frozen=True):
+    """`auth-expiring`: the stream will end with its JWT, soon."""
+
+
 class Dismissed(Happening, frozen=True):
     """204, 403, or a goaway that does not want us back."""
 

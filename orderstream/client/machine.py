@@ -17,6 +17,7 @@ StreamLost    again, or       -> connecting,  probe later     probe later
 PollAnswered  .               .               ask again       -> polling, probe
 PollLost      .               .               -> offline      ask later
 Refused       once with a new JWT, in each; then -> signed-out
+Expiring      a new JWT is asked for, in each
 Dismissed     -> signed-out, in each
 """
 
@@ -36,6 +37,7 @@ from orderstream.client.happenings import (
     Dismissed,
     Due,
     End,
+    Expiring,
     Forget,
     Happening,
     OpenStream,
@@ -202,6 +204,10 @@ class Machine:
         ask: Actions = [*_LEAVE_POLL, AskPoll()] if polls else []
         return [RenewJwt(), *_LEAVE_STREAM, *ask, Wait(Timer.STREAM, after_s)]
 
+    def _expire(self, happening: Expiring) -> Actions:
+        # The stream goes on; whatever is opened after it needs the next JWT.
+        return [RenewJwt()]
+
     def _dismiss(self, happening: Dismissed) -> Actions:
         self._enter(State.SIGNED_OUT, happening.reason)
         return [*_LEAVE_STREAM, *_LEAVE_POLL, End(happening.reason)]
@@ -245,6 +251,7 @@ TABLE: dict[type[Happening], tuple[Rule, ...]] = {
     PollAnswered: (M._stay, M._stay, M._ask_again, M._recover),
     PollLost: (M._stay, M._stay, M._lose_poll, M._lose_poll),
     Refused: (M._refused, M._refused, M._refused, M._refused),
+    Expiring: (M._expire, M._expire, M._expire, M._expire),
     Dismissed: (M._dismiss, M._dismiss, M._dismiss, M._dismiss),
     Due: (M._due, M._due, M._due, M._due),
 }

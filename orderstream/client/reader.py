@@ -15,6 +15,7 @@ from orderstream.client.happenings import (
     Behind,
     CaughtUp,
     Dismissed,
+    Expiring,
     Happening,
     PollAnswered,
     Refused,
@@ -63,6 +64,8 @@ class StreamReader:
                 yield from self._compare(frame.payload)
                 if self._live:
                     yield StreamProved()
+            case "auth-expiring":
+                yield Expiring()
             case "goaway":
                 yield self._leave(wire.decode(frame.payload, wire.Goaway))
             case _:

@@ -178,6 +178,18 @@ test("an expired JWT is replaced, and the stream goes on from the same cursor", 
     assert.equal(script.streamRequests[1]["last-event-id"], at(4));
 });
 
+test("a JWT is fetched when the stream says that its own will end, and the stream goes on", async () => {
+    const given = [];
+    const token = async () => given.push("jwt") && `jwt-${given.length}`;
+    script.streams = [
+        s.stream(s.snapshot(4), s.live(4), s.frame("auth-expiring", { expires_in_s: 60 }), s.order(5, "a")),
+    ];
+    feed = newFeed(script.url, { token });
+    await until(feed, hasOrders(feed, "a"));
+    assert.equal(given.length, 2);
+    assert.equal(script.streamRequests.length, 1);
+});
+
 test("a new JWT is fetched before the old one ends", async () => {
     const timers = [];
     const setTimer = (work, for_s) => timers.push(for_s) && setTimeout(work, for_s * 1000);

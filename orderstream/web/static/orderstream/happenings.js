@@ -42,6 +42,8 @@ export const Behind = () => ({ kind: "Behind" });
 export const CaughtUp = () => ({ kind: "CaughtUp" });
 /** 401, or a goaway `auth-expired`. `renewable`: a newer JWT can be had. */
 export const Refused = (renewable, reason, after_s = 0) => ({ kind: "Refused", renewable, reason, after_s });
+/** `auth-expiring`: the stream will end with its JWT, soon. */
+export const Expiring = () => ({ kind: "Expiring" });
 /** 204, 403, or a goaway that does not want us back. */
 export const Dismissed = (reason) => ({ kind: "Dismissed", reason });
 export const Due = (timer) => ({ kind: "Due", timer });

@@ -94,7 +94,7 @@ export class Line {
         else if (kind === "Stop") this.#stop(timer);
         else if (kind === "Hasten" && this.#timers.has(timer)) this.#wait(timer, 0);
         else if (kind === "Forget") this.#book.forget();
-        else if (kind === "RenewJwt") for (const jwt of this.#jwts.values()) this.#credential.spoil(jwt);
+        else if (kind === "RenewJwt") this.#renew();
     }
 
     #wait(timer, for_s) {
@@ -182,11 +182,22 @@ export class Line {
         this.#listener.problem({ kind: "malformed", detail, count: this.#book.malformed });
     }
 
+    #renew() {
+        for (const jwt of this.#jwts.values()) this.#credential.spoil(jwt);
+        if (this.#credential.renewable) this.#keepFresh();
+    }
+
     /** Fetches the next JWT before this one ends, so that the stream comes back with it at once. */
     async #keepFresh() {
-        await this.#credential.jwt().catch(() => null);
-        const freshFor_s = this.#credential.freshFor_s();
+        let freshFor_s = RENEWAL_PAUSE_S;
+        try {
+            await this.#credential.jwt();
+            freshFor_s = this.#credential.freshFor_s();
+        } catch (error) {
+            if (error instanceof NoCredential) return this.#on(Dismissed(error.message));
+        }
         if (freshFor_s === null || this.#closed) return;
+        this.#around.clearTimer(this.#keeper);
         this.#keeper = this.#around.setTimer(() => this.#keepFresh(), Math.max(freshFor_s, RENEWAL_PAUSE_S));
     }
 }

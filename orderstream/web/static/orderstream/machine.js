@@ -51,6 +51,7 @@ export const TABLE = Object.freeze({
     PollAnswered: ["stay",          "stay",         "askAgain",     "recover"],
     PollLost:     ["stay",          "stay",         "losePoll",     "losePoll"],
     Refused:      ["renewStream",   "renewStream",  "renewBoth",    "renewBoth"],
+    Expiring:     ["expire",        "expire",       "expire",       "expire"],
     Dismissed:    ["dismiss",       "dismiss",      "dismiss",      "dismiss"],
     Due:          ["due",           "due",          "due",          "due"],
     Woken:        ["wakeStream",    "wakeStream",   "wakeBoth",     "wakeBoth"],
@@ -209,6 +210,11 @@ export class Machine {
 
     renewBoth(happening) {
         return this.#renew(happening, [...LEAVE_POLL, AskPoll()]);
+    }
+
+    expire() {
+        // The stream goes on; whatever is opened after it needs the next JWT.
+        return [RenewJwt()];
     }
 
     dismiss({ reason }) {

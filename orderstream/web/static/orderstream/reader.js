@@ -9,6 +9,7 @@ import {
     Behind,
     CaughtUp,
     Dismissed,
+    Expiring,
     PollAnswered,
     Refused,
     StreamLeft,
@@ -42,6 +43,7 @@ export class StreamReader {
         else if (name === "reset") this.#begin(decode(payload));
         else if (name === "live") yield* this.#compare(decode(payload), true);
         else if (name === "heartbeat") yield* this.#beat(decode(payload));
+        else if (name === "auth-expiring") yield { happening: Expiring() };
         else if (name === "goaway") yield { happening: this.#leave(decode(payload)) };
         else if (id !== null || NUMBERED.has(name)) yield* this.#numbered(name, id, payload);
     }
