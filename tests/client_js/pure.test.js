@@ -1,6 +1,7 @@
 // What only the JavaScript client has: exact numbers, waking, batches.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { Batches } from "../../orderstream/web/static/orderstream/batches.js";
@@ -158,3 +159,13 @@ test("what waits for a frame is bounded: a hidden page is told early", () => {
     for (const id of ["a", "b", "c", "d"]) batches.add(changedTo(id, 1));
     assert.equal(told.length, 1);
 });
+
+for (const path of ["docs/clients.md", "orderstream/web/static/orderstream.d.ts"]) {
+    test(`every limit stands in ${path}`, () => {
+        const text = readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+        assert.deepEqual(
+            Object.keys(LIMITS).filter((name) => !text.includes(name)),
+            [],
+        );
+    });
+}
