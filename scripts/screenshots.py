@@ -13,7 +13,14 @@ from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+# Which device it is, the service learns from this.
+ANDROID = (
+    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36"
+)
+PHONE = {
+    **{"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2},
+    **{"is_mobile": True, "has_touch": True, "user_agent": ANDROID},
+}
 SMALL = {"viewport": {"width": 320, "height": 640}, "device_scale_factor": 2}
 DESKTOP = {"viewport": {"width": 1360, "height": 860}}
 MIDDLE = {"viewport": {"width": 960, "height": 720}}
@@ -77,8 +84,9 @@ async def connection_states(browser: Browser, url: str, user: str, folder: Path)
         await other.get_by_role("link", name="Devices").click()
         await other.get_by_role("button", name="Sign out: Phone or tablet").first.wait_for()
         await other.screenshot(path=folder / "desktop-devices.png")
-        for button in await other.get_by_role("button", name="Sign out: Phone or tablet").all():
-            await button.click()
+        while await page.locator(".connection[data-state=signed-out]").count() == 0:
+            await other.get_by_role("button", name="Sign out: Phone or tablet").first.click()
+            await page.wait_for_timeout(1500)
         await state(page, "signed-out")
         await page.screenshot(path=folder / "state-signed-out.png")
 

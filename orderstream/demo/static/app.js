@@ -14,7 +14,7 @@ import { signInPage } from "./sign-in.js";
 // A cookie is renewed when half of its time is over.
 const RENEW_AT = 0.5;
 // A feed that ended because its credential did is begun again with the new one, but not in a loop.
-const BEGIN_AGAIN_MS = 5000;
+const BEGIN_AGAIN_MS = 2000;
 const RENEWABLE = new Set(["auth-expired", "unauthorized"]);
 
 const page = document.getElementById("page");
@@ -27,7 +27,7 @@ class Signed {
     #begun_ms = -BEGIN_AGAIN_MS;
     #renewal = null;
     #ledger = new Ledger();
-    #line = new ConnectionLine();
+    #line = new ConnectionLine((text) => (this.#list.stale = text));
     #list;
     #place = new PlaceForm((id, words) => this.#placed(id, words));
     #devices = new Devices();

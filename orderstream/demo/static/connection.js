@@ -13,9 +13,12 @@ export class ConnectionLine {
     #connection = null;
     #current_at = null;
     #timer = null;
+    #stale;
     element = h("div.connection", { "data-state": "connecting" }, h("span.dot", { "aria-hidden": "true" }), this.#word, this.#more, this.#button);
 
-    constructor() {
+    /** `stale` is told since when the orders may be old, as text; empty while they are not. */
+    constructor(stale) {
+        this.#stale = stale;
         setInterval(() => this.#connection && this.#tell(), 500);
         addEventListener("online", () => this.#connection && this.#tell());
         addEventListener("offline", () => this.#connection && this.#tell());
@@ -42,38 +45,31 @@ export class ConnectionLine {
         const isCut = !navigator.onLine && state !== "signed-out";
         const shown = isCut && !this.#isCurrent ? "offline" : state;
         this.element.dataset.state = shown;
-        const [word, more, action] = SAID[shown](this.#connection, this.#age(), cause, isCut);
+        const [word, more, action] = SAID[shown](this.#connection, cause, isCut);
+        this.#stale(this.#isCurrent || this.#current_at === null ? "" : `As of ${clock(this.#current_at)}, may be old`);
         say(this.#word, word);
         say(this.#more, more);
         this.#button.hidden = action === null;
         if (action !== null) say(this.#button, action);
     }
-
-    #age() {
-        return this.#current_at === null ? "" : `Orders as of ${clock(this.#current_at)} may be old.`;
-    }
 }
+
+const left_s = ({ retry_at: at }) => (at === null ? 0 : Math.ceil((at - Date.now()) / 1000));
 
 const SAID = {
     live: () => ["Live", "Orders change here as they happen.", null],
-    polling: ({ every_s }) => {
-        const often = every_s === null ? "Changes arrive a little later." : `Asks every ${every_s} s.`;
-        return ["Polling mode", often, "Try live"];
+    polling: ({ every_s }) => ["Polling mode", every_s === null ? "Asks all the time." : `Asks every ${every_s} s.`, "Try live"],
+    connecting: (connection) => {
+        const in_s = left_s(connection);
+        return in_s < 1 ? ["Connecting …", "", null] : ["Reconnecting", `in ${in_s} s`, "Reconnect now"];
     },
-    connecting: ({ retry_at }, age) => {
-        const left_s = retry_at === null ? 0 : Math.ceil((retry_at - Date.now()) / 1000);
-        if (left_s < 1) return ["Connecting …", age, null];
-        return ["Reconnecting", `in ${left_s} s. ${age}`.trim(), "Reconnect now"];
+    offline: (connection, cause, isCut) => {
+        if (isCut) return ["Offline", "This device has no network.", null];
+        const in_s = left_s(connection);
+        return ["Offline", in_s < 1 ? "Trying again …" : `Tries again in ${in_s} s.`, "Try now"];
     },
-    offline: ({ retry_at }, age, cause, isCut) => {
-        if (isCut) return ["Offline", `This device has no network. ${age}`.trim(), null];
-        const left_s = retry_at === null ? 0 : Math.ceil((retry_at - Date.now()) / 1000);
-        const next = left_s < 1 ? "Trying again …" : `Tries again in ${left_s} s.`;
-        return ["Offline", `${next} ${age}`.trim(), "Reconnect now"];
-    },
-    "signed-out": (_, age, cause) => {
-        if (cause === "too-many-connections") return ["Paused", `Too many of your windows are open. ${age}`, "Use this one"];
-        const where = cause === "session-revoked" ? "on another device" : "";
-        return [`Signed out ${where}`.trim(), age, "Sign in"];
+    "signed-out": (_, cause) => {
+        if (cause === "too-many-connections") return ["Paused", "Too many of your windows are open.", "Use this one"];
+        return ["Signed out", cause === "session-revoked" ? "on another device" : "", "Sign in"];
     },
 };

@@ -11,7 +11,7 @@ export class Devices {
     #list = h("ul.devices");
     #said = h("p.said", { role: "alert" });
     #timer = null;
-    #before = "";
+    #shown = new Map();
     element = h("section.devices-page", { "aria-labelledby": "devices-name" },
         h("h1", { id: "devices-name", tabindex: "-1" }, "My devices"),
         h("p.hint", "Where you are signed in with your orders open. One that you sign out is told at once."),
@@ -36,10 +36,21 @@ export class Devices {
             return;
         }
         say(this.#said, "");
-        const known = JSON.stringify(sessions.map(({ id, streams }) => [id, streams.map(({ transport, opened_at: at }) => [transport, at])]));
-        // What has the focus stays where it is.
-        if (known !== this.#before) this.#list.replaceChildren(...sessions.map((one) => this.#device(one)));
-        this.#before = known;
+        this.#show(sessions);
+    }
+
+    // What has not changed stays where it is, and with it the focus.
+    #show(sessions) {
+        const before = this.#shown;
+        this.#shown = new Map();
+        for (const one of sessions) {
+            const what = JSON.stringify(one.streams.map(({ transport, opened_at: at }) => [transport, at]));
+            const known = before.get(one.id);
+            this.#shown.set(one.id, known?.what === what ? known : { what, element: this.#device(one) });
+        }
+        const elements = [...this.#shown.values()].map(({ element }) => element);
+        const isSame = elements.length === this.#list.children.length && elements.every((one, at) => this.#list.children[at] === one);
+        if (!isSame) this.#list.replaceChildren(...elements);
     }
 
     #device({ id, current, streams }) {
@@ -60,7 +71,6 @@ export class Devices {
         button.disabled = true;
         try {
             await backend.signOutDevice(id);
-            this.#before = "";
             await this.#read();
         } catch (refused) {
             say(this.#said, refused.message);

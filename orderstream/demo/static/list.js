@@ -14,6 +14,7 @@ export class OrderList {
     #end = h("p.end");
     #again = h("button.small", { type: "button", onclick: () => this.#readOn(true) }, "Try again");
     #count = h("p.count");
+    #stale = "";
     #chosen = { show: "all", status: "", symbol: "", assetClass: "" };
     element;
 
@@ -40,6 +41,14 @@ export class OrderList {
         else say(this.#end, state === "done" ? "That is all of them." : "Loading older orders …");
     }
 
+    /** Since when what is shown may be old; empty while it is not. */
+    set stale(text) {
+        if (text === this.#stale) return;
+        this.#stale = text;
+        this.#count.classList.toggle("stale", text !== "");
+        this.show();
+    }
+
     get #query() {
         const { show, symbol } = this.#chosen;
         return { status: show, ...(this.symbols.has(symbol) ? { symbol } : {}) };
@@ -60,6 +69,7 @@ export class OrderList {
 
     #counted(found) {
         const open = found.filter(({ status }) => !words.ENDED.has(status)).length;
+        if (this.#stale) return this.#stale;
         return this.#chosen.show === "closed" ? "" : `${open} open`;
     }
 
@@ -80,13 +90,13 @@ export class OrderList {
         return h("div.filters", { role: "group", "aria-label": "Which orders" },
             h("div.segments", shows),
             symbol,
-            this.#select("status", "Any status", words.statuses, words.status),
-            this.#select("assetClass", "Any class", words.assetClasses, words.assetClass));
+            this.#select("status", "Status", words.statuses, words.status),
+            this.#select("assetClass", "Class", words.assetClasses, words.assetClass));
     }
 
     #select(name, any, values, word) {
         const options = [h("option", { value: "" }, any), ...values.map((value) => h("option", { value }, word(value)))];
-        const element = h("select", { "aria-label": any.replace("Any ", ""), onchange: () => this.#choose(name, element.value) }, options);
+        const element = h("select", { "aria-label": any, onchange: () => this.#choose(name, element.value) }, options);
         return element;
     }
 
