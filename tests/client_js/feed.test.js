@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
-import { changed, hasOrders, isState, jwt, newFeed, states, until } from "./feeds.js";
+import { changed, eventually, hasOrders, isState, jwt, newFeed, states, until } from "./feeds.js";
 import * as s from "./script.js";
 import { at } from "./script.js";
 
@@ -227,6 +227,44 @@ test("a token function that fails is a problem, and is asked again", async () =>
         feed.said.some(([name, { kind }]) => name === "problem" && kind === "token"),
         true,
     );
+});
+
+test("a token function that never answers is a problem, and is asked again", async () => {
+    const answers = [new Promise(() => {}), "jwt"];
+    script.streams = [s.stream(s.snapshot(4), s.live(4))];
+    feed = newFeed(script.url, { token: () => answers.shift(), limits: { token_s: 0.05 } });
+    await until(feed, isState(feed, "live"));
+    assert(feed.said.some(([name, { kind }]) => name === "problem" && kind === "token"));
+});
+
+test("a cookie that is refused is shown once more, for it may have been renewed", async () => {
+    script.streams = [s.stream(s.snapshot(4), s.live(4), s.goaway("auth-expired")), s.stream(s.live(4))];
+    feed = newFeed(script.url, { token: null });
+    await until(feed, () => script.streamRequests.length === 2 && feed.connection.state === "live");
+    assert.equal(script.streamRequests[1].authorization, undefined);
+});
+
+test("a cookie that is refused twice is signed out", async () => {
+    script.streams = [s.status(401), s.status(401)];
+    feed = newFeed(script.url, { token: null });
+    await until(feed, isState(feed, "signed-out"));
+    assert.equal(script.streamRequests.length, 2);
+});
+
+test("a feed that is signed out waits for nothing and asks for no more JWTs", async () => {
+    const running = new Set();
+    const setTimer = (work, for_s) => {
+        const timer = setTimeout(() => running.delete(timer) && work(), for_s * 1000);
+        running.add(timer);
+        return timer;
+    };
+    const clearTimer = (timer) => running.delete(timer) && clearTimeout(timer);
+    const token = () => jwt({ sub: "ann", exp: Date.now() / 1000 + 1000 });
+    script.streams = [s.stream(s.snapshot(4), s.live(4), s.goaway("session-revoked", false))];
+    feed = newFeed(script.url, { token }, { setTimer, clearTimer });
+    await until(feed, isState(feed, "live"));
+    await until(feed, isState(feed, "signed-out"));
+    await eventually(() => running.size === 0);
 });
 
 test("a mistake of the page's in a listener does not end its feed", async () => {

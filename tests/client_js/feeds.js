@@ -36,6 +36,15 @@ export function until(feed, holds) {
     });
 }
 
+/** Resolves once `holds` does; for what the feed does not say. */
+export async function eventually(holds) {
+    const patience_ms = performance.now() + PATIENCE_MS;
+    while (!holds()) {
+        if (performance.now() > patience_ms) throw new Error("did not come");
+        await new Promise(setImmediate);
+    }
+}
+
 export const isState =
     (feed, ...states) =>
     () =>

@@ -105,6 +105,7 @@ export interface Limits {
     readonly poll_interval_s: number;
     readonly told_cap_s: number;
     readonly jwt_margin_s: number;
+    readonly token_s: number;
     readonly held_s: number;
     readonly poll_answer_bytes: number;
     readonly suspect_s: number;

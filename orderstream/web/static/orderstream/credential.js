@@ -10,41 +10,38 @@ export class NoCredential extends Error {}
 
 export class Credential {
     #fetch;
-    #clock;
-    #margin_s;
+    #around;
+    #limits;
     #current;
     #pending = null;
     #user = null;
 
-    /** `token`: a JWT, a function that gives one or a promise of it, or nothing for the cookie; `clock`: Unix seconds. */
-    constructor(token, clock, margin_s) {
+    /** `token`: a JWT, a function that gives one or a promise of it, or nothing for the cookie; `around` as in `surroundings`. */
+    constructor(token, limits, around) {
         this.#fetch = typeof token === "function" ? token : null;
         this.#current = typeof token === "string" ? token : null;
-        this.#clock = clock;
-        this.#margin_s = margin_s;
-        this.isCookie = token === undefined || token === null;
-    }
-
-    get renewable() {
-        return this.#fetch !== null;
+        this.#limits = limits;
+        this.#around = around;
+        // The login service may have set another cookie since: worth one more request.
+        this.renewable = typeof token !== "string";
     }
 
     /** The server refused `jwt`; one that has taken its place since is still good. */
     spoil(jwt) {
-        if (this.renewable && jwt === this.#current) this.#current = null;
+        if (this.#fetch !== null && jwt === this.#current) this.#current = null;
     }
 
     /** Seconds until the next one should be fetched; null where that cannot be told. */
     freshFor_s() {
         const { exp } = claims(this.#current);
-        return typeof exp === "number" ? exp - this.#margin_s - this.#clock() : null;
+        return typeof exp === "number" ? exp - this.#limits.jwt_margin_s - this.#around.clock() : null;
     }
 
     /** A promise of the JWT, null for the cookie. Rejects with what the page's function threw, or NoCredential. */
     async jwt() {
         const freshFor_s = this.freshFor_s();
         const stale = this.#current === null || (freshFor_s !== null && freshFor_s <= 0);
-        if (!stale || !this.renewable) return this.#current;
+        if (!stale || this.#fetch === null) return this.#current;
         // One at a time: a stream and a poll that start together need one JWT.
         this.#pending ??= this.#renew().finally(() => (this.#pending = null));
         return this.#pending;
@@ -57,13 +54,29 @@ export class Credential {
     }
 
     async #renew() {
-        const jwt = await this.#fetch();
+        const jwt = await this.#inTime(this.#fetch());
         if (typeof jwt !== "string" || jwt === "") throw new NoCredential("unauthorized");
         const { sub = null } = claims(jwt);
         // Somebody else signed in meanwhile, in another tab perhaps: their orders are not for this page.
         if (this.#user !== null && sub !== this.#user) throw new NoCredential("another-user");
         this.#user = sub;
         return (this.#current = jwt);
+    }
+
+    // A function that never answers would hold the feed for ever.
+    async #inTime(promise) {
+        let timer;
+        const late = new Promise((_, reject) => {
+            timer = this.#around.setTimer(
+                () => reject(new Error("the token did not come in time")),
+                this.#limits.token_s,
+            );
+        });
+        try {
+            return await Promise.race([promise, late]);
+        } finally {
+            this.#around.clearTimer(timer);
+        }
     }
 }
 

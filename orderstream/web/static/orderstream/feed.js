@@ -44,7 +44,7 @@ export class Feed {
         this.#url = url.replace(/\/+$/, "");
         this.#around = around;
         this.#limits = { ...LIMITS, ...options.limits };
-        this.#credential = new Credential(options.token, around.clock, this.#limits.jwt_margin_s);
+        this.#credential = new Credential(options.token, this.#limits, around);
         this.#share = options.share;
         this.#book.cursor = options.cursor == null ? null : cursor(options.cursor);
         this.#book.onMoved = (moved) => this.#tabs?.tell(moved);

@@ -24,6 +24,8 @@ export const LIMITS = Object.freeze({
     told_cap_s: 300,
     // A new JWT is asked for so long before the old one expires.
     jwt_margin_s: 60,
+    // How long the page's function may take to get a JWT.
+    token_s: 20,
     // An answer to a poll that came sooner and said nothing was not held.
     held_s: 1,
     // A snapshot of some ten thousand orders, which nobody has open; more is not ours.

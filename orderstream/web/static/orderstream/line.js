@@ -95,6 +95,7 @@ export class Line {
         else if (kind === "Hasten" && this.#timers.has(timer)) this.#wait(timer, 0);
         else if (kind === "Forget") this.#book.forget();
         else if (kind === "RenewJwt") this.#renew();
+        else if (kind === "End") this.close();
     }
 
     #wait(timer, for_s) {
