@@ -10,7 +10,11 @@ import pytest
 from tests.postgres.servers import NAMES, TestServer, binaries, running
 
 # Folder -> when its tests run; those not named come after the core.
-TIERS = {"core": 0, "web": 2, "postgres": 3, "demo": 4, "system": 5, "clients": 6}
+TIERS = {"core": 0, "web": 2, "postgres": 3, "demo": 4, "system": 5, "clients": 6, "browser": 7}
+
+# What differs between versions of Postgres is the SQL, and all of that is tested on each of them. For what stands above it
+# one version does, but for the tests that are marked every_postgres: the whole way of an event.
+ABOVE_SQL = {"web", "demo", "system", "clients", "browser"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,7 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--postgres",
         action="append",
         choices=NAMES,
-        help="run the database tests on this version only (may be given again); default: all of them",
+        help="run the database tests on this version only (may be given again); default: those in tests/postgres on "
+        "all of them, the others on the newest",
     )
     parser.addoption("--seed", type=int, help="of the randomized workload: repeats what its writers and clients do")
     parser.addoption("--write-examples", action="store_true", help="store what the description shows as examples anew")
@@ -29,7 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "postgres" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--postgres") or NAMES
+        above = metafunc.definition.path.parent.name in ABOVE_SQL
+        every = metafunc.definition.get_closest_marker("every_postgres") is not None
+        versions = NAMES[:1] if above and not every else NAMES
+        chosen = metafunc.config.getoption("--postgres") or versions
         metafunc.parametrize("postgres", chosen, indirect=True, scope="session")
 
 

@@ -49,6 +49,7 @@ async def next_orders(stream: Stream, count: int) -> list[str | None]:
 
 @pytest.mark.system
 @pytest.mark.parametrize("immediate", [False, True], ids=["stopped", "crashed"])
+@pytest.mark.every_postgres
 async def test_service_goes_on_when_the_database_was_away(
     immediate: bool, private_postgres: TestServer, lost: str, served: RunningService, session: aiohttp.ClientSession
 ) -> None:

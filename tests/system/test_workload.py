@@ -29,6 +29,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.mark.system
+@pytest.mark.every_postgres
 async def test_every_client_receives_what_was_committed(
     seed: int, postgres: TestServer, database: str, request: pytest.FixtureRequest
 ) -> None:

@@ -267,6 +267,7 @@ class TestMemoryStore(StoreContract):
         return MemoryStore(SETTINGS)
 
 
+@pytest.mark.every_postgres
 class TestPostgresStore(StoreContract):
     """The one that is shipped, with the triggers and a Sequencer behind it."""
 
