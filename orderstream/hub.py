@@ -112,6 +112,8 @@ class Hub:
         self._limits = limits
         self._clock = clock or asyncio.get_running_loop().time
         self._channels: dict[str, Channel] = {}
+        # Those without subscribers, the longest idle first.
+        self._idle: dict[str, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         window_s, max_keys = limits.load_window_s, limits.load_max_users
         self._pages = Collector(self._fetch_pages, window_s=window_s, max_keys=max_keys)
@@ -125,6 +127,7 @@ class Hub:
         channel = self._channels.get(user_id) or self._open(user_id)
         subscriber = Subscriber(self, channel, Delivery(cursor), outlet)
         channel.subscribers.append(subscriber)
+        self._idle.pop(user_id, None)
         self._load_if_wanted(channel)
         return subscriber
 
@@ -134,6 +137,7 @@ class Hub:
         channel.subscribers.remove(subscriber)
         if not channel.subscribers:
             channel.idle_since = self._clock()
+            self._idle[channel.user_id] = channel
 
     def subscribers(self) -> Iterator[Subscriber]:
         """All of them, as they are now."""
@@ -178,9 +182,8 @@ class Hub:
     def sweep(self) -> None:
         """Drops channels that nobody came back to within the grace time."""
         limit = self._clock() - self._limits.channel_grace_s
-        for channel in list(self._channels.values()):
-            if not channel.subscribers and not channel.loading and channel.idle_since < limit:
-                del self._channels[channel.user_id]
+        while self._idle and next(iter(self._idle.values())).idle_since < limit:
+            self._evict()
 
     async def close(self) -> None:
         """Ends the reads under way."""
@@ -253,11 +256,11 @@ class Hub:
         return channel
 
     def _evict(self) -> None:
-        """Makes room before the grace time is over: the longest idle channel goes."""
-        idle = [channel for channel in self._channels.values() if not channel.subscribers and not channel.loading]
-        if not idle:
+        """The longest idle channel goes."""
+        if not self._idle:
             raise Unavailable("this process serves as many users as it can")
-        del self._channels[min(idle, key=lambda channel: channel.idle_since).user_id]
+        user_id = next(iter(self._idle))
+        del self._idle[user_id], self._channels[user_id]
 
     def _wake(self, channel: Channel) -> None:
         for subscriber in list(channel.subscribers):

@@ -315,7 +315,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 0.02
     election_s: Annotated[
         float, Meta(ge=0.05, le=60, description="How often the others try to become the sequencer")
-    ] = 1.5
+    ] = 2.0
 
     retention_events_s: Annotated[
         float, Meta(ge=1, le=315_360_000, description="How long events are kept for replay")

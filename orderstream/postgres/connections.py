@@ -47,7 +47,7 @@ _NOT_READY = (
 )
 
 # First in every session: what others put into public, or a session into pg_temp, is not ours to call.
-PREPARE = "set jit = off; set search_path = pg_catalog, pg_temp"
+PREPARE = "set jit = off; set search_path = pg_catalog, pg_temp; set default_transaction_isolation = 'read committed'"
 
 
 async def translated(work: Awaitable[T]) -> T:

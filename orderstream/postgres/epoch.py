@@ -12,6 +12,7 @@ def renew(dsn: str, *, timeout_s: float = 10.0) -> str:
     """The epoch now in force, 8 hex digits. Raises DatabaseUnreachable; SchemaError if it cannot be made."""
     with closing(dsns.connect(dsn, timeout_s)) as session:
         try:
+            session.set_session(isolation_level="READ COMMITTED")
             with session, session.cursor() as cursor:
                 cursor.execute("select orderstream.new_epoch()")
                 ((epoch,),) = cursor.fetchall()

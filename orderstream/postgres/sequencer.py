@@ -19,7 +19,7 @@ import structlog
 from orderstream.core.events import SequencedEvent
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter
-from orderstream.postgres.connections import PREPARE, Session, open_session
+from orderstream.postgres.connections import PREPARE, Row, Session, open_session
 from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
@@ -31,6 +31,8 @@ DOORBELL = "1869768306, 1"
 # How long after a commit its notification may take to count as having rung.
 _RING_GRACE_S = 0.1
 _RETRY_S = 0.25
+# How long a leader that is stopped takes at most over its last words.
+_LEAVE_S = 1.0
 # After an error that trying again will hardly mend.
 _FAILED_RETRY_S = 2.0
 
@@ -42,7 +44,7 @@ class SequencerSettings(msgspec.Struct, frozen=True):
     safety_net_s: float = 5.0
     doorbell_poll_min_s: float = 0.001
     doorbell_poll_max_s: float = 0.02
-    election_s: float = 1.5
+    election_s: float = 2.0
     idle_session_timeout_s: float = 10.0
     query_timeout_s: float = 10.0
 
@@ -96,7 +98,7 @@ class Sequencer:
         """Frees the locks at once, and tells the candidates, where the session still lives."""
         try:
             if self.leading:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(_LEAVE_S):
                     await session.fetch("select pg_advisory_unlock_all(); notify orderstream_leader")
         except (DatabaseUnavailable, TimeoutError):
             pass
@@ -125,9 +127,20 @@ class Sequencer:
                 else:
                     await asyncio.sleep(self._settings.doorbell_poll_max_s)
 
+    async def _ask(self, session: Session, sql: str) -> list[Row]:
+        """The rows of a query, let finish when we are cancelled: a session whose query was cut short is closed, and
+        could not tell the candidates that we leave."""
+        query = asyncio.ensure_future(session.fetch(sql))
+        try:
+            return await asyncio.shield(query)
+        except asyncio.CancelledError:
+            await asyncio.wait([query], timeout=_LEAVE_S)
+            query.cancel()
+            raise
+
     async def _step(self, session: Session, first: str = "") -> int:
         """Numbers what is new, and hands it over; says how many. `first` runs before it in the same round trip."""
-        rows = await session.fetch(f"{first}execute step ({self._settings.batch_max_events})")
+        rows = await self._ask(session, f"{first}execute step ({self._settings.batch_max_events})")
         if rows:
             batch = [SequencedEvent(*row[:7]) for row in rows]
             self._meter.sequenced(len(batch))
@@ -155,5 +168,5 @@ class Sequencer:
         await self._step(session, first=f"select pg_advisory_unlock({DOORBELL});")
 
     async def _try_lock(self, session: Session, lock: str) -> bool:
-        [(granted,)] = await session.fetch(f"select pg_try_advisory_lock({lock})")
+        [(granted,)] = await self._ask(session, f"select pg_try_advisory_lock({lock})")
         return bool(granted)

@@ -25,7 +25,8 @@ async def served(database: str) -> AsyncIterator[RunningService]:
         cursor.execute(f"alter database {session.info.dbname} set log_statement = 'all'")
         session.commit()
     async with (
-        running_service(database) as running,
+        # Its sweeps are counted in tests/postgres/test_doorbell.py, over many of them.
+        running_service(database, retention_every_s=60.0) as running,
         aiohttp.ClientSession() as session,
         open_stream(session, running, "ann") as stream,
     ):
