@@ -134,18 +134,30 @@ async def open_session(database_url: str, *, name: str, timeout_s: float) -> Ses
 
 
 async def _connect(database_url: str, name: str, timeout_s: float) -> aiopg.Connection:
-    async with asyncio.timeout(timeout_s):
-        for server in await reachable(database_url):
-            try:
-                return await aiopg.connect(
-                    database_url, timeout=timeout_s, application_name=name, **server, **_LIVENESS, **_AS_TEXT
-                )
-            except psycopg2.OperationalError as error:
-                refused = error
-            except RuntimeError as error:
-                # uvloop, of a socket that libpq closed under its hands.
-                refused = psycopg2.OperationalError(str(error))
-        raise refused
+    connection = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            connection = await _first_that_answers(
+                database_url, timeout=timeout_s, application_name=name, **_LIVENESS, **_AS_TEXT
+            )
+    except BaseException:
+        # The time may run out together with the answer.
+        if connection is not None:
+            await connection.close()
+        raise
+    return connection
+
+
+async def _first_that_answers(database_url: str, **options: Any) -> aiopg.Connection:
+    for server in await reachable(database_url):
+        try:
+            return await aiopg.connect(database_url, **server, **options)
+        except psycopg2.OperationalError as error:
+            refused = error
+        except RuntimeError as error:
+            # uvloop, of a socket that libpq closed under its hands.
+            refused = psycopg2.OperationalError(str(error))
+    raise refused
 
 
 async def _fetch(connection: aiopg.Connection, sql: str, parameters: Mapping[str, Any] | None) -> list[Row]:

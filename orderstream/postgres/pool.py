@@ -71,6 +71,10 @@ class Pool:
                 return session
             await session.close()
         session = await open_session(self._database_url, name="reads", timeout_s=self._timeout_s)
-        limit_ms = int(self._timeout_s * 1000)
-        await session.fetch(f"{PREPARE}; set statement_timeout = {limit_ms}")
+        try:
+            limit_ms = int(self._timeout_s * 1000)
+            await session.fetch(f"{PREPARE}; set statement_timeout = {limit_ms}")
+        except BaseException:
+            await session.close()
+            raise
         return session
