@@ -18,8 +18,11 @@ ANDROID = (
     "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36"
 )
 PHONE = {
-    **{"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2},
-    **{"is_mobile": True, "has_touch": True, "user_agent": ANDROID},
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+    "user_agent": ANDROID,
 }
 SMALL = {"viewport": {"width": 320, "height": 640}, "device_scale_factor": 2}
 DESKTOP = {"viewport": {"width": 1360, "height": 860}}

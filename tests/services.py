@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -25,14 +25,6 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-async def until(holds: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
-    """Waits for what tells nobody that it changed; fails with `what` when the time is over."""
-    deadline = asyncio.get_running_loop().time() + timeout_s
-    while not holds():
-        assert asyncio.get_running_loop().time() < deadline, what
-        await asyncio.sleep(0.01)
 
 
 class Address:
@@ -89,6 +81,8 @@ class ServiceProcess(Address):
     As a context manager it is started, and killed at the end.
     """
 
+    program: tuple[str, ...] = ("-m", "orderstream.cli", "serve")
+
     def __init__(self, database: str, **settings: Any) -> None:
         super().__init__()
         chosen = self.settings(database) | {"log_format": "json"} | settings
@@ -116,9 +110,7 @@ class ServiceProcess(Address):
         self.lines, self.said, self._over = [], [], False
         self._child = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "orderstream.cli",
-            "serve",
+            *self.program,
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,

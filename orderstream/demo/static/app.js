@@ -86,6 +86,7 @@ class Signed {
 
     #changed(feed, batch) {
         if (feed !== this.#feed) return;
+        this.#line.heard();
         this.#ledger.follow(feed, batch);
         notices.executions(batch.executions);
         const { id } = this.#detail ?? {};

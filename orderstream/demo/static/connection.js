@@ -13,6 +13,7 @@ export class ConnectionLine {
     #connection = null;
     #current_at = null;
     #timer = null;
+    #isCut = false;
     #stale;
     element = h("div.connection", { "data-state": "connecting" }, h("span.dot", { "aria-hidden": "true" }), this.#word, this.#more, this.#button);
 
@@ -20,8 +21,20 @@ export class ConnectionLine {
     constructor(stale) {
         this.#stale = stale;
         setInterval(() => this.#connection && this.#tell(), 500);
-        addEventListener("online", () => this.#connection && this.#tell());
-        addEventListener("offline", () => this.#connection && this.#tell());
+        addEventListener("online", () => this.#cut(false));
+        addEventListener("offline", () => this.#cut(true));
+    }
+
+    /** Something came. A browser without a network may be one that needs none to reach its service. */
+    heard() {
+        if (this.#isCut) this.#cut(false);
+    }
+
+    // What the network is known to have lost, a stream learns only when its next byte does not come.
+    #cut(isCut) {
+        if (isCut && this.#connection && this.#isCurrent) this.#current_at = new Date();
+        this.#isCut = isCut;
+        if (this.#connection) this.#tell();
     }
 
     /** `act` is what the button does in this state. */
@@ -42,11 +55,11 @@ export class ConnectionLine {
 
     #tell() {
         const { state, cause } = this.#connection;
-        const isCut = !navigator.onLine && state !== "signed-out";
-        const shown = isCut && !this.#isCurrent ? "offline" : state;
+        const isCut = state !== "signed-out" && (this.#isCut || (!navigator.onLine && !this.#isCurrent));
+        const shown = isCut ? "offline" : state;
         this.element.dataset.state = shown;
         const [word, more, action] = SAID[shown](this.#connection, cause, isCut);
-        this.#stale(this.#isCurrent || this.#current_at === null ? "" : `As of ${clock(this.#current_at)}, may be old`);
+        this.#stale((this.#isCurrent && !isCut) || this.#current_at === null ? "" : `As of ${clock(this.#current_at)}, may be old`);
         say(this.#word, word);
         say(this.#more, more);
         this.#button.hidden = action === null;

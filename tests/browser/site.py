@@ -1,0 +1,161 @@
+"""The demo's page in Chromium: the service with the page on it, its orders, and browsers of several shapes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from orderstream.settings import Settings
+from tests.clients.programs import missing, program
+from tests.services import PATIENCE_S, ServiceProcess
+
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "is_mobile": True,
+    "has_touch": True,
+    "user_agent": "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140 Mobile Safari/537",
+}
+DESKTOP = {"viewport": {"width": 1280, "height": 800}}
+STREAM = "**/v1/orders/stream*"
+
+COOKIE = Settings().jwt_cookie
+_FLAGS = ("--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update")
+_AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+
+# What the page says of the rows that it has drawn; the test's user has few enough that this is all of them.
+_ROWS = """() => [...document.querySelectorAll(".rows li")].map((row) => [
+    row.querySelector("a").pathname.split("/").pop(),
+    row.querySelector(".chip").dataset.status,
+    row.querySelector(".filled").textContent.replaceAll(",", ""),
+])"""
+_STORED = """
+    select id::text, status, trim_scale(filled_quantity) || ' of ' || trim_scale(quantity)
+    from public.orders where user_id = %s order by created_at desc, id desc
+"""
+_INSERT = """
+    insert into public.orders (user_id, symbol, asset_class, side, order_type, platform, quantity, price, status)
+    select %s, 'AAPL', 'stock', 'buy', 'limit', 'web', 10, 230, 'submitted' from generate_series(1, %s)
+    returning id::text
+"""
+
+
+class DemoService(ServiceProcess):
+    """The service with the page, as `orderstream demo` starts it."""
+
+    program = ("-m", "orderstream.demo.serve", "/nonexistent/prices.json")
+
+
+class Table:
+    """public.orders, as an order service writes it."""
+
+    def __init__(self, dsn: str) -> None:
+        self._session = psycopg2.connect(dsn)
+        self._session.autocommit = True
+
+    def close(self) -> None:
+        self._session.close()
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._session.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def insert(self, user: str, count: int = 1) -> list[str]:
+        """New orders at work; their ids."""
+        return [row[0] for row in self.rows(_INSERT, user, count)]
+
+    def fill(self, order_id: str, quantity: int) -> None:
+        """An execution, and the order with it."""
+        self.rows(
+            "insert into public.executions (order_id, symbol, side, quantity, price)"
+            " values (%s, 'AAPL', 'buy', %s, 230)",
+            *(order_id, quantity),
+        )
+        self.rows(
+            "update public.orders set filled_quantity = filled_quantity + %s, average_price = 230, status = case"
+            " when filled_quantity + %s = quantity then 'filled' else 'partially_filled' end where id = %s",
+            *(quantity, quantity, order_id),
+        )
+
+    def of(self, user: str) -> list[list[str]]:
+        return [list(row) for row in self.rows(_STORED, user)]
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    path = program("chromium", "google-chrome")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def device(browser: Browser, url: str, kind: dict[str, Any] = DESKTOP) -> AsyncIterator[BrowserContext]:
+    """A device of its own: no cookie, no cache. A page that throws, or breaks its own policy, fails the test."""
+    wrong: list[str] = []
+    context = await browser.new_context(**kind, base_url=url, locale="en-GB")
+    context.set_default_timeout(PATIENCE_S * 1000)
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+    try:
+        yield context
+        assert not wrong
+    finally:
+        await context.close()
+
+
+async def signed_in(context: BrowserContext, user: str) -> Page:
+    """A page that is live."""
+    page = await context.new_page()
+    await page.goto("/")
+    await page.get_by_role("button", name=user, exact=True).click()
+    await connected(page)
+    return page
+
+
+async def connected(page: Page, state: str = "live") -> None:
+    """Waits until the page says that this is how it is connected."""
+    await page.locator(f".connection[data-state={state}]").wait_for()
+
+
+async def shows(page: Page, table: Table, user: str) -> None:
+    """Waits until the page shows exactly what the database holds of the user."""
+    await _until_none(lambda: _difference(page, table, user))
+
+
+async def _until_none(difference: Callable[[], Any]) -> None:
+    """Waits until the coroutine of `difference` gives nothing."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await difference() is not None:
+            await asyncio.sleep(0.05)
+
+
+async def _difference(page: Page, table: Table, user: str) -> object:
+    shown, stored = await page.evaluate(_ROWS), table.of(user)
+    return None if shown == stored else (shown, stored)
+
+
+async def serious_faults(page: Page) -> list[str]:
+    """What axe-core finds that is serious or critical."""
+    if not _AXE.exists():
+        missing("the npm package axe-core")
+    await page.evaluate(_AXE.read_text(encoding="utf-8"))
+    found = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:120]} {one['nodes'][0]['failureSummary'][:200]}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@asynccontextmanager
+async def table(dsn: str) -> AsyncIterator[Table]:
+    with closing(Table(dsn)) as opened:
+        yield opened
