@@ -114,7 +114,7 @@ export class OrderDetail {
     }
 
     async #askToCancel() {
-        if (!confirm(`Cancel what is not filled of this order?`)) return;
+        if (!(await isConfirmed("Cancel what is not filled yet?", "Cancel order", "Keep it"))) return;
         this.#cancel.disabled = true;
         say(this.#said, "");
         try {
@@ -126,9 +126,23 @@ export class OrderDetail {
     }
 }
 
+function isConfirmed(question, yes, no) {
+    const dialog = h("dialog", { "aria-labelledby": "question" }, h("form", { method: "dialog" },
+        h("h2", { id: "question" }, question),
+        h("div.choice", h("button", { value: "" }, no), h("button.danger", { value: "yes" }, yes))));
+    document.body.append(dialog);
+    dialog.showModal();
+    return new Promise((settle) => {
+        dialog.addEventListener("close", () => {
+            dialog.remove();
+            settle(dialog.returnValue === "yes");
+        });
+    });
+}
+
 function traded(execution) {
-    const words_ = { bust: "Undone", correction: "Corrected" }[execution.kind] ?? (execution.side === "sell" ? "Sold" : "Bought");
-    return [h("b", `${words_} ${quantity(execution, "quantity")}`), ` at ${price(execution, "price")}`];
+    const verb = { bust: "Undone", correction: "Corrected" }[execution.kind] ?? (execution.side === "sell" ? "Sold" : "Bought");
+    return [h("b", `${verb} ${quantity(execution, "quantity")}`), ` at ${price(execution, "price")}`];
 }
 
 function changed({ order, exec_type: type }) {
