@@ -137,7 +137,7 @@ def _prices(order: Order, instrument: Instrument, last: Decimal) -> Rejection | 
 
 def _price(word: str, price: Decimal, instrument: Instrument, last: Decimal) -> Rejection | None:
     if not price.is_finite() or abs(price - last) > PRICE_BAND * last:
-        share = f"{PRICE_BAND:.0%}".replace("%", " %")
+        share = f"{PRICE_BAND:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
         words = f"Your {word} price of ${price:,} is more than {share} away from the last price, ${last:,}."
         return Rejection("price_out_of_range", words)
     if price % instrument.tick:

@@ -72,7 +72,7 @@ async def test_order_is_placed_watched_and_cancelled(database: str, kind: dict[s
         assert not await serious_faults(page)
 
         await place(page, "AAPL", "3", "1")
-        await expect(page.get_by_role("alert")).to_contain_text("more than 20 % away")
+        await expect(page.get_by_role("alert")).to_contain_text("away from the last price")
         assert not await serious_faults(page)
         await place(page, "AAPL", "3", "190")
         await expect(page.locator(".chip[data-status=submitted]")).to_be_visible()

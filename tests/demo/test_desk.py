@@ -83,7 +83,7 @@ def test_order_is_taken_after_the_bell_when_its_market_has_no_hours(fields: dict
         ("bad_price", "has no limit price", {"order_type": "market"}),
         ("bad_price", "needs a stop price", {"order_type": "stop", "price": None}),
         ("bad_price", "steps of $0.01", {"price": Decimal("230.001")}),
-        ("price_out_of_range", "$300.00 is more than 20 % away", {"price": Decimal("300.00")}),
+        ("price_out_of_range", "$300.00 is more than 20\N{NO-BREAK SPACE}% away", {"price": Decimal("300.00")}),
         ("price_out_of_range", "away from the last price", {"price": Decimal("Infinity")}),
         ("insufficient_buying_power", "needs about $460,000.00", {"quantity": Decimal(2000)}),
         ("market_closed", "just closed", {"is_open": False}),

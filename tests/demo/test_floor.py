@@ -156,3 +156,21 @@ def test_floor_holds_the_orders_it_is_given_when_it_is_laid_out_anew() -> None:
         commit(floor)
     floor.lay_out([order(status="submitted"), order(id=UUID(int=2), status="filled")])
     assert floor.open_orders == 1
+
+
+def test_order_placed_by_hand_is_left_to_its_user_when_it_waits() -> None:
+    """The crowd's whims are not a person's: it is neither cancelled nor changed, however long it waits."""
+    floor = new_floor(1)
+    waiting = order(status="submitted", version=2, client_order_id="page-1", time_in_force="gtc", price=Decimal("190"))
+    floor.meet(waiting)
+    changed = {commit(floor).order.id for _ in range(2_000)}
+    assert waiting.id not in changed
+
+
+def test_order_is_met_once_when_it_is_found_again() -> None:
+    """A look into the table finds what the floor already has; only a newer version counts."""
+    floor = new_floor(1)
+    found = order(status="submitted", version=2)
+    for one in (found, found, replace(found, status="pending_cancel", version=3), found):
+        floor.meet(one)
+    assert floor.open_orders == 1

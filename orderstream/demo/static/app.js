@@ -70,6 +70,7 @@ class Signed {
             link.toggleAttribute("aria-current", isHere);
             if (isHere) link.setAttribute("aria-current", "page");
         }
+        this.#list.current = this.#detail?.id ?? null;
         this.#list.show();
         if (focus) (route === "orders" ? this.#list.element : this.#side).querySelector("h1")?.focus({ preventScroll: true });
     }

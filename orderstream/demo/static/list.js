@@ -49,6 +49,11 @@ export class OrderList {
         this.show();
     }
 
+    /** The order that is open beside the list. */
+    set current(id) {
+        this.#rows.current = id;
+    }
+
     get #query() {
         const { show, symbol } = this.#chosen;
         return { status: show, ...(this.symbols.has(symbol) ? { symbol } : {}) };

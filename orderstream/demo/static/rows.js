@@ -12,6 +12,7 @@ export class Rows {
     #items = [];
     #rows = new Map();
     #isDue = false;
+    #current = null;
     element = h("ul.rows", { "aria-label": "Orders" });
 
     /** `make(item)` gives `{element, show(item)}`; `onEnd` is called when the last row is near. */
@@ -21,6 +22,12 @@ export class Rows {
         addEventListener("scroll", () => this.#soon(), { passive: true });
         addEventListener("resize", () => this.#soon());
         this.element.addEventListener("keydown", (event) => this.#move(event));
+    }
+
+    /** Marks the row of the item that is open beside the list; null where none is. */
+    set current(id) {
+        this.#current = id;
+        for (const [of, { element }] of this.#rows) mark(element, of === id);
     }
 
     /** Shows these items, each with an `id` and replaced when it changes. */
@@ -74,6 +81,7 @@ export class Rows {
         if (row === undefined) {
             row = { ...this.#make(item), item: null };
             this.#rows.set(id, row);
+            mark(row.element, id === this.#current);
         }
         if (row.item !== item) row.show(item);
         row.item = item;
@@ -93,6 +101,11 @@ export class Rows {
         event.preventDefault();
         row.querySelector("a").focus();
     }
+}
+
+function mark(row, isCurrent) {
+    if (isCurrent) row.firstChild.setAttribute("aria-current", "true");
+    else row.firstChild.removeAttribute("aria-current");
 }
 
 function rem_px() {
