@@ -28,7 +28,7 @@ _WATCH_SHIFTS = """() => {
 async def trading(dsn: str) -> AsyncIterator[None]:
     """The exchange, with nobody in it but those at a page and two of the crowd."""
     stop = asyncio.Event()
-    running = exchange.run(dsn, rate=25, users=2, seed=1, stop=stop, report=lambda line: None)
+    running = exchange.run(dsn, rate=60, users=2, seed=1, stop=stop, report=lambda line: None)
     task = asyncio.create_task(running)
     try:
         yield
