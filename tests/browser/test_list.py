@@ -70,7 +70,7 @@ async def test_list_has_what_was_chosen(page: Page) -> None:
     await expect(found).to_have_attribute("aria-setsize", str(OLD // 10))
     await page.mouse.wheel(0, -9000)
     await page.get_by_role("searchbox", name="Symbol").fill("k")
-    await expect(page.locator(".end")).to_have_text("No order is like that.")
+    await expect(page.locator(".none")).to_have_text("No order is like that.")
 
 
 async def test_list_is_walked_with_the_keyboard(page: Page) -> None:

@@ -11,6 +11,8 @@ const SHOWS = [["all", "All"], ["open", "Open"], ["closed", "Ended"]];
 export class OrderList {
     #ledger;
     #rows = new Rows(row, () => this.#readOn());
+    // Over the room that the rows will take, so that the first one moves nothing.
+    #none = h("p.none", { role: "status" });
     #end = h("p.end");
     #again = h("button.small", { type: "button", onclick: () => this.#readOn(true) }, "Try again");
     #count = h("p.count");
@@ -25,7 +27,7 @@ export class OrderList {
         this.#again.hidden = true;
         const heading = h("h1", { id: "list-name", tabindex: "-1" }, "Orders");
         this.element = h("section.list", { "aria-labelledby": "list-name" },
-            h("div.list-head", heading, this.#count, this.#filters()), this.#rows.element, this.#end, this.#again);
+            h("div.list-head", heading, this.#count, this.#filters()), h("div.room", this.#rows.element, this.#none), this.#end, this.#again);
         ledger.addEventListener("change", () => this.show());
     }
 
@@ -36,9 +38,9 @@ export class OrderList {
         this.#rows.show(found);
         say(this.#count, this.#counted(found));
         this.#again.hidden = state !== "failed";
+        say(this.#none, found.length === 0 ? this.#empty(state) : "");
         if (state === "failed") say(this.#end, "Older orders could not be loaded.");
-        else if (found.length === 0) say(this.#end, this.#empty(state));
-        else say(this.#end, state === "done" ? "That is all of them." : "Loading older orders …");
+        else say(this.#end, found.length === 0 ? "" : state === "done" ? "That is all of them." : "Loading older orders …");
     }
 
     /** Since when what is shown may be old; empty while it is not. */
