@@ -4,8 +4,9 @@ import re
 
 # An entity tag, weak or not; the character set is RFC 9110 section 8.8.3's etagc, without obs-text.
 _TAG = re.compile(r'\s*(?:W/)?"([\x21\x23-\x7e]*)"\s*(?:,|$)')
-# One preference of a list: what stands between commas that are not within quotes.
-_PREFERENCE = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')
+# One preference of a list: what stands between commas that are not within quotes. Possessive, and with a branch for a
+# quote that never closes, so that no text is looked at twice: the header is the client's.
+_PREFERENCE = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+(?:"|\\?$))++', re.DOTALL)
 _SECONDS = re.compile(r'("?)([0-9]{1,9})\1', re.ASCII)
 
 # Apache appends it to the tag of what it compressed (and never takes it off what comes back).

@@ -101,8 +101,13 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        # A link-local peer carries its zone.
-        address = ip_address(text.partition("%")[0].removeprefix("[").removesuffix("]"))
+        # A link-local peer carries its zone, and some proxies write the port: 192.0.2.1:5678, [2001:db8::1]:5678.
+        bare = text.partition("%")[0]
+        if bare.startswith("["):
+            bare = bare[1:].partition("]")[0]
+        elif bare.count(":") == 1:
+            bare = bare.partition(":")[0]
+        address = ip_address(bare)
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

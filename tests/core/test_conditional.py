@@ -49,3 +49,15 @@ def test_entity_tags(header: str, tags: list[str]) -> None:
 def test_preferred_wait(prefer: str, wait_s: int | None) -> None:
     """The first one counts; a malformed one is ignored."""
     assert preferred_wait_s(prefer) == wait_s
+
+
+@pytest.mark.parametrize("text", ['"' + '\\"' * 30_000, '"' * 60_001, ',"' * 30_000, '"\\', "wait" * 15_000], ids=len)
+def test_long_header_is_read_once(text: str) -> None:
+    """A quadratic reading of these would take minutes, with the whole process waiting: no test would get past it."""
+    assert preferred_wait_s(text) is None
+    assert entity_tags(text)
+
+
+def test_wait_behind_a_quote_that_never_closes_does_not_count() -> None:
+    """The rest of the header is within the quote."""
+    assert preferred_wait_s('handling="lenient, wait=10') is None
