@@ -20,7 +20,7 @@ class Identity(NamedTuple):
 def identity(claims: Mapping[str, Any], digest: bytes) -> Identity:
     """Reads the claims of a JWT whose signature and times were verified; raises Unauthorized where one is unusable.
 
-    The session is `sid`, else `jti`, else of the JWT's `digest`: every login can be listed and revoked.
+    The session is `sid`, else `jti`, else of the `digest` of what was signed: every login can be listed and revoked.
     """
     expires_at = claims.get("exp")
     if not isinstance(expires_at, (int, float)):

@@ -10,6 +10,7 @@ from typing import Any
 
 import jwt
 import msgspec
+from jwt.utils import base64url_decode, base64url_encode
 
 from orderstream.core.claims import Identity, identity
 from orderstream.errors import Unauthorized
@@ -74,8 +75,13 @@ class Verifier:
         digest = hashlib.sha256(encoded.encode()).digest()
         if (known := self._remembered(digest)) is not None:
             return known
+        if not all(map(_is_canonical, encoded.split("."))):
+            raise Unauthorized("the JWT is not valid", _INVALID)
         keys = await self._keys(_kid(encoded))
-        found = identity(claims(encoded, keys, self._settings), digest)
+        # Not of the signature, of which anybody can make another that is as good (ES256: r, n - s): each would be a
+        # session of its own, and outlive that one's end.
+        signed = encoded.rpartition(".")[0]
+        found = identity(claims(encoded, keys, self._settings), hashlib.sha256(signed.encode()).digest())
         self._remember(digest, found)
         return found
 
@@ -147,6 +153,14 @@ def _decoded(encoded: str, key: Key, settings: JwtSettings) -> dict[str, Any]:
     # What was signed may still be of any kind.
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
         raise Unauthorized("the JWT is not valid", _INVALID) from None
+
+
+def _is_canonical(segment: str) -> bool:
+    """Whether it is the one spelling of its bytes: base64url without padding (RFC 7515 section 2), no bit left over."""
+    try:
+        return base64url_encode(base64url_decode(segment)).decode() == segment
+    except ValueError:
+        return False
 
 
 def _kid(encoded: str) -> str | None:

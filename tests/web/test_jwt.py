@@ -17,6 +17,9 @@ ASYMMETRIC = ["RS256", "ES256", "EdDSA"]
 # The public half as a secret: PyJWT would not sign with it, so the parts are put together as a forger does.
 _HMAC = pyjwt.algorithms.HMACAlgorithm(pyjwt.algorithms.HMACAlgorithm.SHA256)
 
+# SEC 2, 2.4.2: n of secp256r1.
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
 
 def verifier(secret: str = SECRET, public_key: str = "", *, now: Any = time.time, **settings: Any) -> Verifier:
     return Verifier(fixed_keys(secret, public_key), None, JwtSettings(**({"jwt_leeway_s": 0} | settings)), now=now)
@@ -76,6 +79,17 @@ async def test_session_of_a_jwt_without_sid_and_jti_is_its_own() -> None:
     assert sessions[0].startswith("jwt-")
 
 
+async def test_jwt_5_twin_of_an_es256_signature_is_the_same_session() -> None:
+    """(r, n - s) is as good as (r, s), and anybody can make it: it must not be a login of its own."""
+    encoded, judge = signed(private_key("ES256"), "ES256"), verifier("", public_pem("ES256"))
+    signed_part, _, signature = encoded.rpartition(".")
+    r_s = pyjwt.utils.base64url_decode(signature)
+    twin = r_s[:32] + (_P256_ORDER - int.from_bytes(r_s[32:])).to_bytes(32)
+    spelled = f"{signed_part}.{pyjwt.utils.base64url_encode(twin).decode()}"
+    assert spelled != encoded
+    assert await judge.verify(spelled) == await judge.verify(encoded)
+
+
 async def test_expired_jwt_is_told_apart() -> None:
     """A stream answers it otherwise than a forged one."""
     with pytest.raises(ExpiredJwt, match="expired") as caught:
@@ -115,6 +129,9 @@ async def test_leeway_forgives_a_clock_that_is_off() -> None:
         ("", "is not valid"),
         ("a.b.c", "is not valid"),
         ("\udcff.b.c", "is not valid"),
+        (signed() + "=", "is not valid"),
+        (signed() + "==", "is not valid"),
+        (signed() + "\n", "is not valid"),
         (f"{segment('[' * 5000)}.e30.e30", "is not valid"),
         (f"{segment(json.dumps({'alg': {}}))}.e30.e30", "is not valid"),
         (f"{segment(json.dumps({'alg': 'HS256', 'kid': 5}))}.e30.e30", "is not valid"),
