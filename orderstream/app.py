@@ -119,7 +119,7 @@ class Service:
         self.draining = True
         await self._public_server.refuse()
         told = 0
-        for subscriber in self.hub.subscribers():
+        for subscriber in self.hub.drain():
             after_ms = int(random.uniform(0, settings.drain_spread_s) * 1000)
             subscriber.outlet.goaway("drain", reconnect=True, after_ms=after_ms)
             told += 1

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+from orderstream.errors import Unavailable
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -70,5 +72,8 @@ class Collector(Generic[K, V]):
             elif (error := fetch.exception()) is not None:
                 future.set_exception(error)
                 future.exception()  # Seen here: whoever asked may be gone.
-            else:
+            elif key in fetch.result():
                 future.set_result(fetch.result()[key])
+            else:
+                future.set_exception(Unavailable("there is no answer for this one"))
+                future.exception()

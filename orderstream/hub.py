@@ -5,8 +5,8 @@ subscriber by a grace time, so that a client that reconnects is served from memo
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -30,6 +30,8 @@ from orderstream.errors import Unavailable
 from orderstream.ports import Meter, Outlet, Store
 
 _log = structlog.get_logger()
+
+T = TypeVar("T")
 
 # Asks for a page without events: no seq is as high.
 NOTHING_AFTER = 2**63 - 1
@@ -107,6 +109,7 @@ class Hub:
         self, store: Store, meter: Meter, limits: HubLimits, *, clock: Callable[[], float] | None = None
     ) -> None:
         self.epoch = ""
+        self._draining = False
         self._store = store
         self._meter = meter
         self._limits = limits
@@ -123,7 +126,9 @@ class Hub:
 
     def subscribe(self, user_id: str, cursor: str | None, outlet: Outlet) -> Subscriber:
         """Adds a subscriber that knows `cursor` (None: nothing); call its `pump` once the outlet is ready.
-        Raises Unavailable where no channel can be made. `user_id` is the authenticated user (I6)."""
+        Raises Unavailable where no channel can be made (any more). `user_id` is the authenticated user (I6)."""
+        if self._draining:
+            raise Unavailable("this process is being stopped", retry_after_s=1.0)
         channel = self._channels.get(user_id) or self._open(user_id)
         subscriber = Subscriber(self, channel, Delivery(cursor), outlet)
         channel.subscribers.append(subscriber)
@@ -138,6 +143,11 @@ class Hub:
         if not channel.subscribers:
             channel.idle_since = self._clock()
             self._idle[channel.user_id] = channel
+
+    def drain(self) -> Iterator[Subscriber]:
+        """All subscribers, after whom none will be added."""
+        self._draining = True
+        return self.subscribers()
 
     def subscribers(self) -> Iterator[Subscriber]:
         """All of them, as they are now."""
@@ -225,7 +235,7 @@ class Hub:
 
     async def _read_events(self, subscriber: Subscriber) -> None:
         delivery = subscriber.delivery
-        epoch, events = await self._store.events_after(subscriber.channel.user_id, delivery.position)
+        epoch, events = await self._asked(self._store.events_after(subscriber.channel.user_id, delivery.position))
         if delivery.state is not State.CLOSED:
             delivery.events_read(epoch, events)
         self._meter.loaded("events", 1)
@@ -299,11 +309,21 @@ class Hub:
 
     async def _fetch_pages(self, wanted: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], ChannelPage]:
         self._meter.loaded("channels", len(wanted))
-        return await self._store.channel_pages(wanted)
+        return await self._asked(self._store.channel_pages(wanted))
 
     async def _fetch_snapshots(self, user_ids: Sequence[str]) -> Mapping[str, Snapshot]:
         self._meter.loaded("snapshots", len(user_ids))
-        return await self._store.snapshots(user_ids)
+        return await self._asked(self._store.snapshots(user_ids))
+
+    async def _asked(self, answer: Awaitable[T]) -> T:
+        """What the store says. Whatever it fails with, clients are told that it is not there: silence is no answer."""
+        try:
+            return await answer
+        except Unavailable:
+            raise
+        except Exception as error:
+            _log.error("store-failed", exc_info=error)
+            raise Unavailable("the store failed") from error
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -32,7 +32,8 @@ return case
         when new_status = 'submitted' and (old_status is null or old_status = 'pending_new') then 'new'
         when old_status = 'pending_replace' and not same_terms then 'replaced'
         when new_status is not distinct from old_status then case when same_terms then 'restated' else 'replaced' end
-        when new_status in ('pending_new', 'done_for_day', 'pending_cancel', 'cancelled', 'pending_replace', 'stopped',
+        when new_status in ('pending_new', 'done_for_day', 'pending_cancel', 'cancelled', 'pending_replace',
+        'stopped',
                             'suspended', 'calculated', 'rejected', 'expired') then new_status
         else 'restated' end;
 
@@ -74,18 +75,26 @@ return row_to_json(row(
     )::orderstream.execution_document);
 
 -- The same documents for the readers: snapshots and lists. Their text is the text in the events.
+
+-- A platform may keep these columns as enumerations, or as whole numbers: hence the casts, which cost nothing where the
+-- type is the one cast to.
+
 create view orderstream.orders as
-select o.id, o.user_id::text as user_id, o.symbol, o.status, o.created_at, o.updated_at,
-       orderstream.remaining(o.status, 1, 0) > 0 as open,
+select o.id, o.user_id::text as user_id, o.symbol::text as symbol, o.status::text as status, o.created_at,
+o.updated_at,
+       orderstream.remaining(o.status::text, 1, 0) > 0 as open,
        orderstream.order_json(
-           o.id::text, o.client_order_id, o.symbol, o.asset_class, o.side, o.order_type, o.time_in_force, o.platform,
-           o.quantity, o.price, o.stop_price, o.filled_quantity, o.average_price, o.status, o.reason_code, o.reason,
-           o.version, o.created_at, o.updated_at)::text as body
+           o.id::text, o.client_order_id::text, o.symbol::text, o.asset_class::text, o.side::text,
+           o.order_type::text, o.time_in_force::text, o.platform::text,
+           o.quantity::numeric, o.price::numeric, o.stop_price::numeric, o.filled_quantity::numeric,
+           o.average_price::numeric, o.status::text, o.reason_code::text, o.reason::text,
+           o.version::bigint, o.created_at, o.updated_at)::text as body
 from public.orders o;
 
 create view orderstream.executions as
 select e.id, e.order_id, e.executed_at,
-       orderstream.execution_json(e.id::text, e.order_id::text, e.symbol, e.side, e.quantity, e.price, e.kind,
+       orderstream.execution_json(e.id::text, e.order_id::text, e.symbol::text, e.side::text, e.quantity::numeric,
+       e.price::numeric, e.kind::text,
                                   e.refers_to::text, e.executed_at)::text as body
 from public.executions e;
 
@@ -127,13 +136,15 @@ begin
         insert into orderstream.outbox (xid, user_id, event, body, written_at)
         select pg_current_xact_id(), n.user_id::text, 'order',
                '{"order":' || orderstream.order_json(
-                   n.id::text, n.client_order_id, n.symbol, n.asset_class, n.side, n.order_type, n.time_in_force,
-                   n.platform, n.quantity, n.price, n.stop_price, n.filled_quantity, n.average_price, n.status,
-                   n.reason_code, n.reason, n.version, n.created_at, n.updated_at)
+                   n.id::text, n.client_order_id::text, n.symbol::text, n.asset_class::text, n.side::text,
+                   n.order_type::text, n.time_in_force::text,
+                   n.platform::text, n.quantity::numeric, n.price::numeric, n.stop_price::numeric,
+                   n.filled_quantity::numeric, n.average_price::numeric, n.status::text,
+                   n.reason_code::text, n.reason::text, n.version::bigint, n.created_at, n.updated_at)
                || ',"exec_type":' || to_json(coalesce(
                    -- A platform's table need not have the column: then the name falls through to `unsaid`.
-                   (select exec_type from (select n.*) as said),
-                   orderstream.exec_type(null, n.status, null, n.filled_quantity, true)))
+                   (select exec_type::text from (select n.*) as said),
+                   orderstream.exec_type(null, n.status::text, null, n.filled_quantity::numeric, true)))
                || ',"previous_status":null,"written_at":' || written_json || '}',
                written
         from new_rows n cross join (select null::text as exec_type) as unsaid
@@ -144,17 +155,20 @@ begin
             select n.id as new_id, n.user_id::text as new_user, o.id as old_id, o.user_id::text as old_user,
                    (n.id is null or n.user_id is distinct from o.user_id) as left_old,
                    orderstream.order_json(
-                       n.id::text, n.client_order_id, n.symbol, n.asset_class, n.side, n.order_type, n.time_in_force,
-                       n.platform, n.quantity, n.price, n.stop_price, n.filled_quantity, n.average_price, n.status,
-                       n.reason_code, n.reason, n.version, n.created_at, n.updated_at) as document,
+                       n.id::text, n.client_order_id::text, n.symbol::text, n.asset_class::text, n.side::text,
+                       n.order_type::text, n.time_in_force::text,
+                       n.platform::text, n.quantity::numeric, n.price::numeric, n.stop_price::numeric,
+                       n.filled_quantity::numeric, n.average_price::numeric, n.status::text,
+                       n.reason_code::text, n.reason::text, n.version::bigint, n.created_at,
+                       n.updated_at) as document,
                    coalesce(
-                       (select exec_type from (select n.*) as said),
+                       (select exec_type::text from (select n.*) as said),
                        orderstream.exec_type(
-                           o.status, n.status, o.filled_quantity, n.filled_quantity,
+                           o.status::text, n.status::text, o.filled_quantity::numeric, n.filled_quantity::numeric,
                            (n.quantity, n.price, n.stop_price, n.order_type, n.time_in_force)
                                is not distinct from
                            (o.quantity, o.price, o.stop_price, o.order_type, o.time_in_force))) as exec_type,
-                   case when n.user_id = o.user_id then o.status end as previous_status
+                   case when n.user_id = o.user_id then o.status::text end as previous_status
             from new_rows n full join old_rows o on o.id = n.id
                  cross join (select null::text as exec_type) as unsaid
             where (n.id, n.user_id, n.client_order_id, n.symbol, n.asset_class, n.side, n.order_type, n.time_in_force,
@@ -166,7 +180,8 @@ begin
                    o.reason_code, o.reason, o.version, o.created_at, o.updated_at)
         )
         insert into orderstream.outbox (xid, user_id, event, body, written_at)
-        select pg_current_xact_id(), old_user, 'order-removed', '{"order_id":' || to_json(old_id::text) || '}', written
+        select pg_current_xact_id(), old_user, 'order-removed', '{"order_id":' || to_json(old_id::text) || '}',
+        written
         from changed where left_old and orderstream.can_be_told(old_user)
         union all
         select pg_current_xact_id(), new_user, 'order',
@@ -177,7 +192,8 @@ begin
         from changed where orderstream.can_be_told(new_user);
     else
         insert into orderstream.outbox (xid, user_id, event, body, written_at)
-        select pg_current_xact_id(), o.user_id::text, 'order-removed', '{"order_id":' || to_json(o.id::text) || '}', written
+        select pg_current_xact_id(), o.user_id::text, 'order-removed', '{"order_id":' || to_json(o.id::text) || '}',
+        written
         from old_rows o where orderstream.can_be_told(o.user_id::text);
     end if;
     if found then
@@ -198,7 +214,8 @@ begin
         insert into orderstream.outbox (xid, user_id, event, body, written_at)
         select pg_current_xact_id(), o.user_id::text, 'execution',
                '{"execution":' || orderstream.execution_json(
-                   n.id::text, n.order_id::text, n.symbol, n.side, n.quantity, n.price, n.kind, n.refers_to::text,
+                   n.id::text, n.order_id::text, n.symbol::text, n.side::text, n.quantity::numeric,
+                   n.price::numeric, n.kind::text, n.refers_to::text,
                    n.executed_at)
                || ',"written_at":' || written_json || '}',
                written
@@ -216,7 +233,8 @@ begin
         insert into orderstream.outbox (xid, user_id, event, body, written_at)
         select pg_current_xact_id(), o.user_id::text, 'execution',
                '{"execution":' || orderstream.execution_json(
-                   n.id::text, n.order_id::text, n.symbol, n.side, n.quantity, n.price, n.kind, n.refers_to::text,
+                   n.id::text, n.order_id::text, n.symbol::text, n.side::text, n.quantity::numeric,
+                   n.price::numeric, n.kind::text, n.refers_to::text,
                    n.executed_at)
                || ',"written_at":' || written_json || '}',
                written
@@ -233,7 +251,8 @@ end $$;
 create function orderstream.truncate_refused() returns trigger
 language plpgsql as $$
 begin
-    raise exception 'TRUNCATE of %.% is refused: clients would not be told which orders are gone', tg_table_schema, tg_table_name
+    raise exception 'TRUNCATE of %.% is refused: clients would not be told which orders are gone', tg_table_schema,
+    tg_table_name
         using errcode = 'feature_not_supported',
               hint = 'Use DELETE; or disable the trigger, TRUNCATE, and run `orderstream new-epoch`.';
 end $$;

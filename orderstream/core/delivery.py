@@ -157,7 +157,6 @@ class Delivery:
         orders, size = snapshot.orders, frames.SNAPSHOT_ORDERS
         parts = (SnapshotPart(orders[i : i + size]) for i in range(0, len(orders), size))
         self._pending.extend([*parts, SnapshotEnd(snapshot.cursor, len(orders))])
-        self._epoch, self.position = snapshot.cursor
         self.state = State.REPLAYING
 
     def events_read(self, epoch: str, events: Iterable[Event]) -> None:
@@ -219,6 +218,8 @@ class Delivery:
             items.append(item)
             if isinstance(item, Event):
                 self.position = item.seq
+            elif isinstance(item, SnapshotEnd):
+                self._epoch, self.position = item.cursor
         return items
 
     def _reset(self, reason: str) -> Action:

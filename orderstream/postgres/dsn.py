@@ -6,11 +6,13 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import psycopg2
-from psycopg2.extensions import connection, parse_dsn
+from psycopg2.extensions import connection, make_dsn, parse_dsn
 
 from orderstream.errors import DatabaseUnreachable, SettingsError
 
 _RETRY_S = 0.2
+# libpq's parameters that are a secret.
+_SECRETS = {"password", "sslpassword", "oauth_client_secret"}
 
 
 def parameters(dsn: str) -> dict[str, str]:
@@ -36,6 +38,11 @@ def target(dsn: str) -> str:
     said = parameters(dsn)
     host = said.get("host") or said.get("hostaddr") or "local socket"
     return f"{host}:{said.get('port', '5432')}/{said.get('dbname', said.get('user', ''))}"
+
+
+def without_secrets(dsn: str) -> str:
+    """The same connection for a program that asks for the password itself, as psql does."""
+    return str(make_dsn(**{key: value for key, value in parameters(dsn).items() if key not in _SECRETS}))
 
 
 def reason(error: Exception, dsn: str) -> str:

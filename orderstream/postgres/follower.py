@@ -78,8 +78,7 @@ class Follower:
     async def _await_epoch(self, session: Session) -> None:
         """Until the epoch is of this cluster and timeline: the leader renews it before it numbers anything."""
         while True:
-            [(_, in_force)] = await session.fetch(query("epoch_in_force"))
-            if in_force:
+            if any(in_force for _, in_force in await session.fetch(query("epoch_in_force"))):
                 return
             await asyncio.sleep(_RETRY_S)
 
@@ -102,15 +101,19 @@ class Follower:
         asked_after = self._position
         after = 2**62 if asked_after is None else asked_after
         rows = await session.fetch(first + query("follow"), {"after": after, "max_events": _PAGE_EVENTS})
+        if not rows:
+            raise DatabaseUnavailable("there is no epoch: a restore may be under way")
         epoch, head = rows[0][0], rows[0][1]
         batch = [SequencedEvent(*row[2:]) for row in rows if row[2] is not None]
         if asked_after is None:
             self._position = head
         elif head < asked_after:
-            # The table was set back (restored, or a fail-over that lost events).
+            # Restored, or a crash that lost what was promised: the numbers that clients know will be given out again.
             _log.error("events-set-back", position=asked_after, head=head)
             self._position = head
             self._publisher.forget()
+            await session.fetch(query("renounce_epoch"), {"epoch": epoch})
+            return True
         else:
             # The sequencer may have handed over some of them meanwhile.
             self._publish([event for event in batch if event.position > (self._position or 0)])

@@ -31,6 +31,7 @@ _ORDER_COLUMNS = (
     "stop_price status filled_quantity average_price reason_code reason version created_at updated_at"
 )
 _EXECUTION_COLUMNS = "id order_id symbol side quantity price kind refers_to executed_at"
+_TIMES = ("orders.created_at", "orders.updated_at", "executions.executed_at")
 _REQUIRED_COLUMNS = [f"orders.{column}" for column in _ORDER_COLUMNS.split()] + [
     f"executions.{column}" for column in _EXECUTION_COLUMNS.split()
 ]
@@ -237,14 +238,18 @@ def _refuse_strangers(applied: Sequence[Applied], known: Sequence[Migration]) ->
 def _require_columns(session: connection) -> None:
     with session.cursor() as cursor:
         cursor.execute(
-            """select c.relname || '.' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
+            """select c.relname || '.' || a.attname, format_type(a.atttypid, null) from pg_attribute a join pg_class c on c.oid = a.attrelid
             where c.oid in (to_regclass('public.orders'), to_regclass('public.executions'))
             and a.attnum > 0 and not a.attisdropped"""
         )
-        present = {name for (name,) in cursor.fetchall()}
+        present = dict(cursor.fetchall())
     missing = [name for name in _REQUIRED_COLUMNS if name not in present]
     if missing:
         raise SchemaError(f"the platform's tables in the schema public lack: {', '.join(missing)}")
+    # Without a zone, a time is another one in the writer's session than in ours.
+    zoneless = [name for name in _TIMES if present[name] != "timestamp with time zone"]
+    if zoneless:
+        raise SchemaError(f"the platform's tables need timestamp with time zone for: {', '.join(zoneless)}")
 
 
 def _apply_one(session: connection, migration: Migration) -> None:

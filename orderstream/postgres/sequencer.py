@@ -111,8 +111,12 @@ class Sequencer:
         # A leader that was stopped loses its session, and with it the lock and the pen, so another can take over.
         await session.fetch(
             f"unlisten *; listen orderstream_doorbell; set idle_session_timeout = {idle_ms};"
-            "set enable_seqscan = off; set plan_cache_mode = force_generic_plan"
+            "set enable_seqscan = off; set plan_cache_mode = force_generic_plan;"
+            # Numbers that were shown must survive a crash, whatever the platform's default is for its own commits.
+            "set synchronous_commit = on"
         )
+        if not await session.fetch(query("epoch_in_force")):
+            raise DatabaseUnavailable("there is no epoch: a restore may be under way")
         if renewed := await session.fetch(query("renew_epoch")):
             _log.warning("epoch-renewed", epoch=renewed[0][0])
         await session.fetch(f"prepare step (bigint) as {query('step')}")

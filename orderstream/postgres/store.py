@@ -8,7 +8,7 @@ from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Snapshot
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
-from orderstream.errors import InvalidParameter, NotFound
+from orderstream.errors import DatabaseUnavailable, InvalidParameter, NotFound
 from orderstream.ports import OrdersPage
 from orderstream.postgres.connections import NotAValue, Row
 from orderstream.postgres.pool import Pool
@@ -50,7 +50,7 @@ class PostgresStore:
             query("events_after"),
             {"user_id": user_id, "after": seq, "max_events": self._settings.replay_page_events},
         )
-        epoch = rows[0][0]
+        epoch = _found(rows)[0]
         return epoch, [event for row in rows for event in _events(user_id, epoch, row[1:])]
 
     async def snapshots(self, user_ids: Sequence[str]) -> Mapping[str, Snapshot]:
@@ -65,7 +65,7 @@ class PostgresStore:
             cursors[user_id] = Cursor(epoch, head)
             if body is not None:
                 orders[user_id].append(body.encode())
-        return {user_id: Snapshot(cursors[user_id], orders[user_id]) for user_id in user_ids}
+        return {user_id: Snapshot(cursor, orders[user_id]) for user_id, cursor in cursors.items()}
 
     async def orders_page(
         self,
@@ -88,9 +88,10 @@ class PostgresStore:
             rows = await self._pool.fetch(query("orders_page"), {**key, "max_orders": limit + 1})
         except NotAValue:
             raise InvalidParameter("page must be the `next` of an earlier answer") from None
+        epoch, head, *_ = _found(rows)
         found = [row for row in rows if row[2] is not None]
         next_key = (found[limit - 1][3], found[limit - 1][4]) if len(found) > limit else None
-        return OrdersPage(Cursor(rows[0][0], rows[0][1]), [row[2].encode() for row in found[:limit]], next_key)
+        return OrdersPage(Cursor(epoch, head), [row[2].encode() for row in found[:limit]], next_key)
 
     async def order(self, user_id: str, order_id: str) -> tuple[bytes, Sequence[bytes]]:
         try:
@@ -100,6 +101,13 @@ class PostgresStore:
         if not rows:
             raise NotFound("there is no such order")
         return rows[0][0].encode(), [row[1].encode() for row in rows if row[1] is not None]
+
+
+def _found(rows: Sequence[Row]) -> Row:
+    """The first row, which is always there but while a restore leaves us without an epoch."""
+    if not rows:
+        raise DatabaseUnavailable("there is no epoch: a restore may be under way")
+    return rows[0]
 
 
 def _events(user_id: str, epoch: str, row: Row | Sequence[object]) -> list[Event]:

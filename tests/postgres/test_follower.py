@@ -102,14 +102,18 @@ async def test_batch_that_does_not_follow_is_left_to_be_read(
     assert recorder.forgot == 0
 
 
-async def test_table_set_back_is_forgotten(database: str, recorder: Recorder, follower: Follower) -> None:
-    """A restore took events away that were told: memory is not to be trusted, and it goes on from the new head."""
+async def test_table_set_back_is_forgotten_in_a_new_epoch(
+    database: str, recorder: Recorder, follower: Follower
+) -> None:
+    """Events that were told are gone, and their numbers will be given out again: so the epoch is over, and every client
+    is reset rather than left to skip what comes next."""
     async with following(follower):
         commit(database, 1, 9)
         await eventually(lambda: len(recorder.events) == 9)
+        told = recorder.epochs[-1]
         run(database, "delete from orderstream.events where position > 4")
         run(database, "select pg_notify('orderstream_events', '')")
-        await eventually(lambda: recorder.forgot == 1)
+        await eventually(lambda: recorder.forgot == 1 and recorder.epochs[-1] != told)
         commit(database, 5)
         await eventually(lambda: len(recorder.events) == 10)
     assert recorder.positions == [*range(1, 10), 5]

@@ -149,6 +149,15 @@ def test_missing_columns_are_listed_when_tables_are_left_out(empty: str) -> None
         migrations.apply(empty, with_tables=False)
 
 
+def test_times_without_a_zone_are_refused(empty: str) -> None:
+    """They are other times in the writer's session than in ours: an event and a snapshot would disagree."""
+    for migration in migrations.packaged():
+        if migration.set_name == migrations.TABLES:
+            query(empty, migration.sql.replace("updated_at      timestamptz", "updated_at timestamp"))
+    with pytest.raises(SchemaError, match=r"need timestamp with time zone for: orders\.updated_at$"):
+        migrations.apply(empty, with_tables=False)
+
+
 def test_left_out_tables_may_be_of_another_make(empty: str) -> None:
     """A platform's own tables with the columns needed are enough, and the database is current then."""
     for migration in migrations.packaged():

@@ -15,6 +15,7 @@ from tests.postgres.feed import (
     run,
     sequencing,
 )
+from tests.postgres.servers import TestServer
 from tests.waiting import eventually
 
 
@@ -173,6 +174,22 @@ async def test_sequencer_hands_over_each_event_once_in_order(database: str) -> N
         await eventually(lambda: len(numbered.events) >= 165)
     assert numbered.events == committed_events(database)
     assert_dense(numbered.events)
+
+
+async def test_what_was_handed_over_survives_a_crash_whatever_the_platform_chose(private_postgres: TestServer) -> None:
+    """A platform may commit without waiting for the disk; numbers that were shown must not be given out again."""
+    private_postgres.execute("alter system set wal_writer_delay = '10s'")
+    private_postgres.execute("select pg_reload_conf()")
+    name = private_postgres.create_database()
+    private_postgres.execute(f"alter database {name} set synchronous_commit = off")
+    dsn = private_postgres.dsn(name)
+    async with sequencing(dsn) as numbered:
+        with opened(dsn) as session:
+            insert_order(session.cursor(), "ann")
+        await eventually(lambda: numbered.events)
+        private_postgres.stop(immediate=True)
+        private_postgres.start()
+    assert committed_events(dsn) == numbered.events
 
 
 async def test_prepared_transaction_reaches_the_running_sequencer(new_database: Callable[..., str]) -> None:

@@ -398,10 +398,11 @@ def test_execution_update_that_no_client_can_see_writes_nothing(at: cursor) -> N
 
 
 PLATFORM_TABLES = """
+create type public.order_status as enum ('submitted', 'filled');
 create table public.orders (
     id bigint generated always as identity primary key, user_id bigint not null, client_order_id varchar(40),
     symbol varchar(20), asset_class varchar(20), side varchar(4), order_type varchar(20), time_in_force varchar(4),
-    platform varchar(10), quantity integer, price numeric(12, 4), stop_price numeric(12, 4), status varchar(20),
+    platform varchar(10), quantity integer, price float8, stop_price numeric(12, 4), status public.order_status,
     filled_quantity integer, average_price numeric, reason_code text, reason text, version integer default 1,
     created_at timestamptz default now(), updated_at timestamptz default now());
 create table public.executions (
@@ -411,7 +412,7 @@ create table public.executions (
 
 
 def test_platform_table_without_exec_type_and_with_other_types_works(new_database: Callable[..., str]) -> None:
-    """Numbers as ids, varchar and integer columns: the events are the same."""
+    """Numbers as ids, varchar and integer columns, an enumeration: the events are the same."""
     dsn = new_database(migrated=False)
     run(dsn, PLATFORM_TABLES)
     migrations.apply(dsn, with_tables=False)

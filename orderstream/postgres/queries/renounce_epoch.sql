@@ -1,0 +1,3 @@
+-- A new epoch where the one named is still in force: whoever of several processes finds it broken, it is renewed once.
+select orderstream.new_epoch('events were set back')
+from (select epoch from orderstream.epochs order by id desc limit 1) e where e.epoch = %(epoch)s
