@@ -20,12 +20,14 @@ from orderstream.core.delivery import Item
 from orderstream.errors import SessionRevoked, TooManyRequests, Unavailable
 from orderstream.hub import Hub, Subscriber
 from orderstream.ports import Meter
+from orderstream.web.connection import TOO_SLOW
 from orderstream.web.expiry import Expiry
 from orderstream.web.jwt import ExpiredJwt
 from orderstream.web.limits import LIMITS
 from orderstream.web.problems import Handler
 from orderstream.web.seats import AUTHENTICATOR, HUB, METER, SESSIONS, STREAM_SETTINGS, WHEEL
 from orderstream.web.sessions import device_of
+from orderstream.web.sockets import has_unsent, reset
 from orderstream.web.wheel import JITTER
 
 _log = structlog.get_logger()
@@ -121,10 +123,12 @@ class StreamOutlet:
 
     def revoke(self) -> None:
         """The session was logged out."""
-        if self._socket.get_write_buffer_size():
+        if has_unsent(self._socket):
             # What a slow client has not taken yet must not reach it any more.
-            self._socket.abort()
-        self.goaway("session-revoked", reconnect=False, after_ms=0)
+            self.close("session-revoked")
+            reset(self._socket)
+        else:
+            self.goaway("session-revoked", reconnect=False, after_ms=0)
 
     @property
     def cursor(self) -> Cursor | None:
@@ -226,6 +230,10 @@ async def stream(request: web.Request) -> web.StreamResponse:
         expiry.renew(identity.expires_at)
         request.app[WHEEL].add(outlet)
         reason = await outlet.closed
+    except asyncio.CancelledError:
+        if request.get(TOO_SLOW):
+            reason = "slow-consumer"
+        raise
     finally:
         limits.leave_stream(identity.user_id, outlet)
         expiry.cancel()

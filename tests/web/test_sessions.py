@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import jwt
@@ -14,10 +16,11 @@ from orderstream.web.limits import LimitSettings
 from orderstream.web.seats import SESSION_STORE, SESSIONS
 from tests.services import SECRET
 from tests.waiting import eventually
-from tests.web.edge import Answer, Edge, Line, edge
+from tests.web.edge import Answer, Edge, Line, edge, request
 from tests.web.memory_sessions import FOREVER, MemorySessions
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0.0.0 Safari/537.36"
+_RECEIVE_BYTES = 32_768
 NOW = 'W/"0a0a0a0a.0"'
 
 
@@ -165,12 +168,36 @@ async def test_session_4_what_cannot_be_a_session_id_is_refused(served: Edge, se
     assert (await log_out(served, session_id)).status == 400
 
 
-async def test_session_3_slow_client_is_cut_off_when_its_login_is_ended(served: Edge) -> None:
-    """What lies in our buffer for it must not arrive later."""
-    slow = await stream(served, "phone")
-    [subscriber] = served.hub.subscribers()
-    while not subscriber.outlet._socket.get_write_buffer_size():  # type: ignore[attr-defined]
-        served.store.place("ann", reason="x" * 30_000)
-        await asyncio.sleep(0)
-    await log_out(served, "phone")
-    assert b"session-revoked" not in await slow.rest()
+@pytest.mark.parametrize("where", ["kernel", "transport"])
+async def test_session_3_slow_client_is_cut_off_when_its_login_is_ended(served: Edge, where: str) -> None:
+    """What lies in our buffer for it, or in the kernel's, must not arrive later: it reads what it had, and no more."""
+    with socket.socket() as slow:
+        # Before it connects, which is when its window is agreed upon.
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+        slow.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(slow, ("127.0.0.1", served.port))
+        await loop.sock_sendall(slow, request("/v1/orders/stream", None, Authorization=of("phone")))
+        await eventually(lambda: any(served.hub.subscribers()))
+        [subscriber] = served.hub.subscribers()
+        transport = subscriber.outlet._socket  # type: ignore[attr-defined]
+        written = 0
+        while not (transport.get_write_buffer_size() if where == "transport" else written > 500_000):
+            served.store.place("ann", reason="x" * 30_000)
+            written += 30_000
+            await asyncio.sleep(0)
+        assert (transport.get_write_buffer_size() > 0) is (where == "transport")
+        assert (await log_out(served, "phone")).status == 204
+        await eventually(lambda: not any(served.hub.subscribers()))
+        got = await everything(slow)
+    assert b"session-revoked" not in got
+    assert len(got) < 4 * _RECEIVE_BYTES < written
+
+
+async def everything(client: socket.socket) -> bytes:
+    """All that can be read, which a reset ends."""
+    got = b""
+    with suppress(ConnectionResetError):
+        while chunk := await asyncio.get_running_loop().sock_recv(client, 65_536):
+            got += chunk
+    return got

@@ -1,0 +1,32 @@
+"""What the kernel is told of a client's socket, so that one who does not read costs little and not for long."""
+
+import asyncio
+import socket
+import struct
+
+# What of an answer the kernel takes before it is sent. Left to itself it takes megabytes from a client who reads
+# nothing, and we would not learn that the client does not: RFC 9293 lets a window stay closed for ever.
+_UNSENT_BYTES = 131_072
+# On, for 0 s: closing discards what is unsent and resets the connection.
+_RESET = struct.pack("ii", 1, 0)
+
+
+def bound_sending(transport: asyncio.BaseTransport, timeout_s: float) -> None:
+    """Gives up a peer that acknowledges nothing for so long (TCP_USER_TIMEOUT, RFC 5482), even once we have closed."""
+    _set(transport, "TCP_USER_TIMEOUT", int(timeout_s * 1000))
+    _set(transport, "TCP_NOTSENT_LOWAT", _UNSENT_BYTES)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Ends the connection now; nothing that waits to be sent is."""
+    own = transport.get_extra_info("socket")
+    if own is not None:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
+
+
+def _set(transport: asyncio.BaseTransport, option: str, value: int) -> None:
+    """Where the system has it."""
+    own = transport.get_extra_info("socket")
+    if own is not None and hasattr(socket, option):
+        own.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
