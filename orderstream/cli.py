@@ -14,7 +14,7 @@ import click
 
 from orderstream import __version__
 from orderstream.configuration import CONFIG_VARIABLE, load
-from orderstream.errors import OrderstreamError
+from orderstream.errors import OperatorError, OrderstreamError
 from orderstream.settings import Settings, host_port
 
 
@@ -51,7 +51,7 @@ def cli(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-@cli.command()
+@cli.command(short_help="Serve streams, long-polls and queries.")
 @click.pass_context
 def serve(context: click.Context) -> None:
     """Serve streams, long-polls and queries until SIGTERM; a second signal stops at once.
@@ -71,7 +71,7 @@ def serve(context: click.Context) -> None:
     sys.exit(_run(app.serve(settings)))
 
 
-@cli.command()
+@cli.command(short_help="Bring the database's schema up to date.")
 @click.option("--dry-run", is_flag=True, help="Only list what would be applied.")
 @click.option("--status", is_flag=True, help="List all migrations and when each was applied.")
 @click.option("--without-tables", is_flag=True, help="The platform has its own tables orders and executions.")
@@ -84,6 +84,8 @@ def migrate(context: click.Context, dry_run: bool, status: bool, without_tables:
       orderstream migrate
       orderstream migrate --without-tables    # public.orders and public.executions are yours
     """
+    if dry_run and status:
+        raise click.UsageError("--status and --dry-run exclude each other")
     settings = _settings(context)
     settings.require("database_url")
     from orderstream.postgres import migrations
@@ -104,7 +106,7 @@ def migrate(context: click.Context, dry_run: bool, status: bool, without_tables:
         click.echo(f"{len(applied)} applied" if applied else "nothing to apply")
 
 
-@cli.command()
+@cli.command(short_help="Try it all: a Postgres, the service and an exchange.")
 @click.option("--port", type=click.IntRange(1, 65534), help="Serve on this port, and metrics on the next.")
 @click.option("--rate", default="5", show_default=True, help="Order changes a second, or max.")
 @click.option("--exchange-only", is_flag=True, help="Only trade, on database_url, which is migrated.")
@@ -126,6 +128,7 @@ def demo(context: click.Context, port: int | None, rate: str, exchange_only: boo
       orderstream demo
       orderstream demo --port 9000 --rate max
     """
+    _require_rate(rate)
     settings = _settings(context)
     from orderstream.demo import run
 
@@ -135,7 +138,7 @@ def demo(context: click.Context, port: int | None, rate: str, exchange_only: boo
     sys.exit(asyncio.run(run.run(settings, folder=folder, port=port, rate=rate, say=_say)))
 
 
-@cli.command()
+@cli.command(short_help="Print a JWT for USER, for development.")
 @click.argument("user")
 @click.option("--expires-s", default=86_400.0, show_default=True, help="For how many seconds it is good.")
 @click.pass_context
@@ -148,7 +151,7 @@ def token(context: click.Context, user: str, expires_s: float) -> None:
     click.echo(_issue(_settings(context), user, expires_s))
 
 
-@cli.command()
+@cli.command(short_help="Follow a user's orders in the terminal.")
 @click.argument("user", required=False)
 @click.option("--token", "encoded", metavar="JWT", help="A JWT, instead of one made for USER with jwt_secret.")
 @click.option("--url", help="Where the service is; by default where `listen` says.")
@@ -170,7 +173,7 @@ def watch(context: click.Context, user: str | None, encoded: str | None, url: st
     sys.exit(_run(watching.main(url or _own_url(settings), encoded)))
 
 
-@cli.command("new-epoch")
+@cli.command("new-epoch", short_help="Make every client begin anew, after a restore.")
 @click.pass_context
 def new_epoch(context: click.Context) -> None:
     """Begin a new epoch: every client gets a reset and a fresh snapshot.
@@ -196,6 +199,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _settings(context: click.Context) -> Settings:
     return load(os.environ, context.obj)
+
+
+def _require_rate(rate: str) -> None:
+    """Before anything starts: the exchange, which takes it, comes last."""
+    from orderstream.demo.pace import rate_of
+
+    try:
+        rate_of(rate)
+    except ValueError as error:
+        raise OperatorError(f"--rate {error}") from None
 
 
 def _issue(settings: Settings, user: str, expires_s: float) -> str:

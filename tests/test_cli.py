@@ -42,6 +42,11 @@ def test_help_lists_every_command_and_examples() -> None:
     assert "orderstream demo" in said.partition("Examples:")[2]
 
 
+def test_help_cuts_no_summary() -> None:
+    """On a terminal of 80 columns, where click ends what is too long with dots."""
+    assert "..." not in orderstream("--help").stdout.partition("Commands:")[2]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_needs_no_settings(command: str) -> None:
     """Help works where nothing is set up, and quickly."""
@@ -69,6 +74,7 @@ def test_help_of_a_command_needs_no_settings(command: str) -> None:
             {},
             "cannot read the settings file /absent.toml: No such file",
         ),
+        (["demo", "--rate", "fast"], {}, "--rate 'fast' is not a number above 0, nor max"),
         (["migrate"], {"database_url": "postgresql://a:b/c@d/e"}, "database_url cannot be read"),
     ],
 )
@@ -97,6 +103,13 @@ def test_token_is_good_for_its_user() -> None:
 def test_watch_wants_a_user_or_a_jwt(arguments: list[str]) -> None:
     """Not neither, and not both."""
     assert "give a USER, or --token JWT" in orderstream("watch", *arguments).stderr
+
+
+def test_migrate_lists_or_plans() -> None:
+    """Two questions, of which one would go unanswered."""
+    ended = orderstream("migrate", "--status", "--dry-run")
+    assert ended.returncode == 2
+    assert "--status and --dry-run exclude each other" in ended.stderr
 
 
 def test_migrate_applies_and_says_so(new_database: Callable[..., str]) -> None:

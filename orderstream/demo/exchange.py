@@ -22,7 +22,7 @@ import psycopg2
 
 from . import lives, prices
 from .floor import PENDING, Floor
-from .pace import Pace
+from .pace import Pace, rate_of
 from .tables import Tables, open_tables
 
 NAME = "demo exchange"
@@ -203,12 +203,9 @@ def _line(error: BaseException) -> str:
 
 def _rate(context: click.Context, parameter: click.Parameter, value: str) -> float:
     try:
-        rate = math.inf if value == "max" else float(value)
-    except ValueError:
-        rate = 0.0
-    if not rate > 0:
-        raise click.BadParameter(f"{value!r} is not a number above 0, nor max.")
-    return rate
+        return rate_of(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

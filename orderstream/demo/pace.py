@@ -1,7 +1,20 @@
 """When the next write is due: evenly, and on average as often as asked."""
 
+import math
+
 # What may be caught up after a stall, in seconds of writes; more than that would be a flood, and is let go.
 MOST_OWED_S = 1.0
+
+
+def rate_of(text: str) -> float:
+    """Writes a second, as typed; infinite for `max`. Raises ValueError, whose line says what is wanted."""
+    try:
+        rate = math.inf if text == "max" else float(text)
+    except ValueError:
+        rate = 0.0
+    if not rate > 0:
+        raise ValueError(f"{text!r} is not a number above 0, nor max")
+    return rate
 
 
 class Pace:
