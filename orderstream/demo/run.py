@@ -25,7 +25,7 @@ import msgspec
 from orderstream.demo.embedded import EmbeddedPostgres
 from orderstream.demo.hints import typed, what_to_try
 from orderstream.errors import OperatorError
-from orderstream.postgres import migrations
+from orderstream.postgres import dsn, migrations
 from orderstream.settings import PREFIX, Settings, host_port
 
 _READY_TIMEOUT_S = 60.0
@@ -162,8 +162,8 @@ def _answers(url: str) -> bool:
 async def _database(settings: Settings, folder: Path, say: Say) -> AsyncIterator[tuple[Settings, str]]:
     """The settings with a database that runs, and the command that opens it in a terminal."""
     if settings.database_url:
-        say("using the database of database_url")
-        yield settings, 'psql "$ORDERSTREAM_DATABASE_URL"'
+        say(f"using the database {dsn.target(settings.database_url)}")
+        yield settings, shlex.join(["psql", dsn.without_secrets(settings.database_url)])
         return
     postgres = EmbeddedPostgres(folder / "postgres")
     # Nobody else runs this folder's demo, so what runs on its cluster was left by one that was killed.
