@@ -51,4 +51,4 @@ grant select, insert, delete, update (digest) on orderstream.tickets to orderstr
 -- again is to keep it ended for longer.
 grant select, insert, delete, update (seen_at) on orderstream.nodes to orderstream_service;
 grant select, insert, delete, update (cursor) on orderstream.deliveries to orderstream_service;
-grant select, insert, delete, update (kept_until) on orderstream.revocations to orderstream_service;
+grant select, insert, delete, update (kept_until, was_open) on orderstream.revocations to orderstream_service;

@@ -79,9 +79,10 @@ class SessionStore(Protocol):
         """The user's deliveries on the other processes that live, as they were a moment ago; bounded, the newest."""
         ...
 
-    async def revoke(self, user_id: str, session_id: str) -> None:
-        """Ends a session. MUST be in force here when it returns, and on every process within a second; MUST be the same
-        for a session that exists and one that does not. Raises TooManyRequests: what a user can add is bounded."""
+    async def revoke(self, by: Identity, session_id: str) -> None:
+        """Ends a session of the user who asks. MUST be in force here when it returns, and on every process within a
+        second; MUST NOT be refused, and MUST look the same for a session that exists and one that does not. What a user
+        can add is bounded: of sessions that were not open, old ones of whoever ended most are forgotten."""
         ...
 
 

@@ -159,9 +159,11 @@ class Sessions:
     # Revocations
 
     def revoke(self, user_id: str, session_id: str, kept_until: float) -> None:
-        """Ends all of a session, now and until `kept_until` (seconds since 1970)."""
+        """Ends all of a session, now and until `kept_until` (seconds since 1970); past already, it is let go."""
         key = (user_id, session_id)
         self._revoked.pop(key, None)
+        if kept_until <= self._clock():
+            return
         self._revoked[key] = kept_until
         for delivery in [one for one in self._open.get(user_id, {}).values() if one.key == key]:
             for end in list(delivery.ends):

@@ -71,6 +71,13 @@ def test_what_opens_while_its_session_is_revoked_ends_at_once(book: Book) -> Non
     assert len(book.sessions()) == 1
 
 
+def test_revocation_that_is_let_go_is_forgotten_at_once(book: Book) -> None:
+    """So that what is held stays bounded: an early end would wait behind later ones."""
+    book.revoke("ann", "phone", LATER)
+    book.revoke("ann", "phone", 0.0)
+    assert (book.is_revoked(PHONE), len(book._revoked)) == (False, 0)
+
+
 def test_revocation_is_over_at_its_time_and_forgotten(book: Book) -> None:
     """No JWT of the session is in force any more."""
     book.revoke("ann", "phone", LATER)

@@ -27,6 +27,8 @@ create table orderstream.revocations (
     id         bigint generated always as identity unique, -- what a notification names; reading at a start goes by it
     user_id    text not null,
     session_id text not null,
+    ended_by   text not null default '',     -- the session that asked for it
+    was_open   boolean not null default true, -- somewhere, when it was ended; others may be made up, and are bounded
     revoked_at timestamptz not null default clock_timestamp(),
     kept_until timestamptz not null,
     primary key (user_id, session_id)

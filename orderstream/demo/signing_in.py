@@ -96,7 +96,7 @@ async def sign_out(request: web.Request) -> web.Response:
         identity = await identify(request)
     except Unauthorized:
         return answer
-    await request.app[SESSION_STORE].revoke(identity.user_id, identity.session_id)
+    await request.app[SESSION_STORE].revoke(identity, identity.session_id)
     return answer
 
 

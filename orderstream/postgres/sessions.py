@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
-from orderstream.errors import DatabaseUnavailable, TooManyRequests
+from orderstream.core.claims import Identity
+from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter
 from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
@@ -26,9 +27,9 @@ _MAX_ROWS = 1000
 _MAX_LISTED = 200
 # A process that missed so many signs of life is gone.
 _UNSEEN_BEATS = 3
-# Every process keeps each in memory; whoever ended so many within `revocation_keep_s` is not tidying up.
-_MAX_REVOCATIONS_PER_USER = 1000
-_REFUSED_FOR_S = 3600.0
+# Revocations of sessions that were not open: idle ones, or made up. Every process keeps each in memory; whoever ended
+# so many within `revocation_keep_s` is not tidying up. Of those that were open there are no more than logins.
+_MAX_UNKNOWN_PER_USER = 1000
 
 
 class SessionSettings(msgspec.Struct, frozen=True):
@@ -100,20 +101,22 @@ class PostgresSessions:
         )
         return [ListedDelivery(*row) for row in rows]
 
-    async def revoke(self, user_id: str, session_id: str) -> None:
+    async def revoke(self, by: Identity, session_id: str) -> None:
         rows = await self._pool.fetch(
             query("revoke"),
             {
-                "user_id": user_id,
+                "user_id": by.user_id,
                 "session_id": session_id,
+                "ended_by": by.session_id,
+                # What was opened a moment ago is not written yet.
+                "open": any(each.session_id == session_id for each in self._sessions.of_user(by.user_id)),
                 "keep_s": self._settings.revocation_keep_s,
-                "most": _MAX_REVOCATIONS_PER_USER,
+                "most": _MAX_UNKNOWN_PER_USER,
             },
         )
-        if not rows:
-            raise TooManyRequests("more sessions than anybody has were ended lately", _REFUSED_FOR_S)
         # The others hear of it; this process need not wait for that.
-        self._sessions.revoke(user_id, session_id, rows[0][0])
+        for ended, kept_until, _ in rows:
+            self._sessions.revoke(by.user_id, ended, kept_until)
 
     def _parameters(self, changes: Changes) -> dict[str, object]:
         # One text rather than thousands of values, which the driver would quote one by one while the loop stands.

@@ -15,6 +15,7 @@ from aiohttp import web
 from limits import RateLimitItemPerMinute
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from orderstream.core.claims import Identity
 from orderstream.core.limits import Seats, TokenBucket, client_address
 from orderstream.errors import ContentTooLarge, Overloaded, TooManyRequests
 from orderstream.ports import Outlet
@@ -53,6 +54,7 @@ class Limits:
         self._windows = WindowStorage(max_keys=settings.limiter_max_keys, clock=clock)
         self._limiter = SlidingWindowCounterRateLimiter(self._windows)
         self._per_user = RateLimitItemPerMinute(settings.requests_per_user_per_minute, namespace="user")
+        self._per_session = RateLimitItemPerMinute(settings.requests_per_user_per_minute, namespace="session")
         self._per_address = RateLimitItemPerMinute(settings.requests_per_address_per_minute, namespace="address")
         self._new_streams = TokenBucket(settings.new_streams_per_s, max_wait_s=_MAX_WAIT_S)
         self._streams: Seats[Outlet] = Seats(most=settings.max_streams, most_per_key=settings.max_streams_per_user)
@@ -78,6 +80,12 @@ class Limits:
     def admit_user(self, user_id: str) -> None:
         """Counts a request of an authenticated user; raises TooManyRequests."""
         self._count(self._per_user, user_id)
+
+    def admit_session(self, identity: Identity) -> None:
+        """Counts a request about the user's sessions, for the one that asks alone; raises TooManyRequests.
+
+        Or whoever stole a session could keep its owner from ending it, with as many requests as the user may make."""
+        self._count(self._per_session, identity.user_id, identity.session_id)
 
     def admit_stream(self) -> None:
         """Counts a new stream; raises Overloaded where this process has no room, or not yet."""
@@ -116,9 +124,9 @@ class Limits:
         finally:
             self._polls.give_back(user_id, seat)
 
-    def _count(self, limit: RateLimitItemPerMinute, key: str) -> None:
-        if not self._limiter.hit(limit, key):
-            wait_s = self._windows.wait_s(limit.key_for(key), limit.amount, limit.get_expiry())
+    def _count(self, limit: RateLimitItemPerMinute, *key: str) -> None:
+        if not self._limiter.hit(limit, *key):
+            wait_s = self._windows.wait_s(limit.key_for(*key), limit.amount, limit.get_expiry())
             raise TooManyRequests(f"no more than {limit.amount} requests a minute are taken from you", wait_s)
 
 

@@ -45,7 +45,7 @@ class SessionList(msgspec.Struct, frozen=True):
 async def list_sessions(request: web.Request) -> web.Response:
     """The user's open streams on all processes, by login."""
     identity = await request.app[AUTHENTICATOR].authenticate(request)
-    request.app[LIMITS].admit_user(identity.user_id)
+    request.app[LIMITS].admit_session(identity)
     sessions = request.app[SESSIONS]
     elsewhere = await request.app[SESSION_STORE].open_elsewhere(identity.user_id)
     found = [
@@ -61,11 +61,11 @@ async def list_sessions(request: web.Request) -> web.Response:
 async def revoke_session(request: web.Request) -> web.Response:
     """204, whether there was such a login or not: there is none any more, and nobody learns of another user's."""
     identity = await request.app[AUTHENTICATOR].authenticate(request)
-    request.app[LIMITS].admit_user(identity.user_id)
+    request.app[LIMITS].admit_session(identity)
     session_id = request.match_info["session_id"]
     if len(session_id) > _MAX_ID_CHARS or not session_id.isprintable():
         raise InvalidParameter("this is not a session id")
-    await request.app[SESSION_STORE].revoke(identity.user_id, session_id)
+    await request.app[SESSION_STORE].revoke(identity, session_id)
     return web.Response(status=204, headers=_HEADERS)
 
 

@@ -123,7 +123,7 @@ class StreamOutlet:
 
     def revoke(self) -> None:
         """The session was logged out."""
-        if has_unsent(self._socket):
+        if not self._socket.is_closing() and has_unsent(self._socket):
             # What a slow client has not taken yet must not reach it any more.
             self.close("session-revoked")
             reset(self._socket)

@@ -8,7 +8,7 @@ import pytest
 from orderstream.core.claims import Identity
 from orderstream.core.cursor import Cursor
 from orderstream.core.devices import Device
-from orderstream.errors import DatabaseUnavailable, TooManyRequests
+from orderstream.errors import DatabaseUnavailable
 from orderstream.metrics import PrometheusMeter
 from orderstream.postgres import sessions as adapter
 from orderstream.postgres.pool import Pool
@@ -20,6 +20,7 @@ from tests.postgres.roles import separated
 from tests.postgres.servers import TestServer
 
 PHONE = Identity("ann", "phone", 2e9)
+BEN = PHONE._replace(user_id="ben")
 DEVICE = Device("mobile", "203.0.113.0/24")
 
 
@@ -176,30 +177,41 @@ async def test_session_is_ended_here_when_revoke_returns(new_node: NewNode, data
     """Twice is once, and stays as long as the later one says."""
     node = new_node()
     for _ in range(2):
-        await node.store.revoke("ann", "phone")
+        await node.store.revoke(PHONE, "phone")
         assert node.sessions.is_revoked(PHONE)
     assert run(database, "select kept_until > now() + interval '29 days' from orderstream.revocations") == [(True,)]
 
 
-async def test_user_cannot_end_more_sessions_than_anybody_has(
+async def test_made_up_sessions_crowd_out_no_real_one(
     new_node: NewNode, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each costs every process memory; those that are there may be ended again, and other users theirs."""
-    monkeypatch.setattr(adapter, "_MAX_REVOCATIONS_PER_USER", 2)
-    store = new_node().store
-    for session_id in ("one", "two", "one"):
-        await store.revoke("ann", session_id)
-    with pytest.raises(TooManyRequests):
-        await store.revoke("ann", "three")
-    await store.revoke("ben", "three")
-    assert rows(database, "revocations") == 3
+    """A thief with one session ends any number of names: none is refused, and what goes again is the thief's own."""
+    monkeypatch.setattr(adapter, "_MAX_UNKNOWN_PER_USER", 3)
+    node, other = new_node(), new_node()
+    thief, owner = PHONE._replace(session_id="thief"), PHONE._replace(session_id="laptop")
+    node.stream(PHONE._replace(session_id="written"))
+    await node.store.write()
+    other.stream(PHONE._replace(session_id="unwritten"))
+    for session_id in ("written", "unwritten", "idle"):
+        await other.store.revoke(owner, session_id)
+    for number in range(5):
+        await other.store.revoke(thief, f"x{number}")
+    await other.store.revoke(owner, "thief")
+    await other.store.revoke(BEN, "x0")
+    kept = run(
+        database,
+        "select session_id from orderstream.revocations where kept_until > now() and user_id = 'ann' order by id",
+    )
+    assert kept == [("written",), ("unwritten",), ("idle",), ("x4",), ("thief",)]
+    assert other.sessions.is_revoked(thief)
+    assert [other.sessions.is_revoked_id("ann", f"x{number}") for number in range(5)] == [False] * 4 + [True]
 
 
 async def test_revocation_past_its_time_is_removed(new_node: NewNode, database: str) -> None:
     """And no other."""
     node = new_node()
-    await node.store.revoke("ann", "phone")
-    await node.store.revoke("ann", "laptop")
+    await node.store.revoke(PHONE, "phone")
+    await node.store.revoke(PHONE, "laptop")
     run(database, "update orderstream.revocations set kept_until = now() where session_id = 'phone'")
     await Retention(node.pool, RetentionSettings(), lambda: True, PrometheusMeter()).sweep()
     assert run(database, "select session_id from orderstream.revocations") == [("laptop",)]
@@ -216,7 +228,7 @@ async def test_the_services_role_may_do_all_of_it(postgres: TestServer, new_data
     node.sessions.close(stream)
     await node.store.write()
     for _ in range(2):
-        await node.store.revoke("ann", "phone")
+        await node.store.revoke(PHONE, "phone")
     assert await node.seen() == []
     run(roles.admin, "update orderstream.nodes set seen_at = now() - interval '61 s'")
     run(roles.admin, "update orderstream.revocations set kept_until = now()")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from orderstream.core.claims import Identity
 from orderstream.errors import DatabaseUnavailable
 from orderstream.sessions import ListedDelivery, Sessions
 
@@ -20,9 +21,9 @@ class MemorySessions:
         self._reach()
         return self.elsewhere.get(user_id, [])
 
-    async def revoke(self, user_id: str, session_id: str) -> None:
+    async def revoke(self, by: Identity, session_id: str) -> None:
         self._reach()
-        self.sessions.revoke(user_id, session_id, FOREVER)
+        self.sessions.revoke(by.user_id, session_id, FOREVER)
 
     def _reach(self) -> None:
         if not self.reachable:
