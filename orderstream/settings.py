@@ -168,7 +168,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=100, le=600_000, description="What an EventSource waits before it reconnects, plus jitter"),
     ] = 2000
     send_timeout_s: Annotated[
-        float, Meta(ge=1, le=3600, description="A client that takes no bytes for so long is cut off")
+        float, Meta(ge=1, le=3600, description="A client that does not take what waits for it for so long is cut off")
     ] = 60.0
 
     log_max_events: Annotated[

@@ -1,11 +1,13 @@
-"""One client's connection: how long its requests may take to arrive, how large they may be, and what is said of those
-that cannot be read.
+"""One client's connection: how long its requests may take to arrive and its answers to be taken, how large they may be,
+and what is said of those that cannot be read.
 
-aiohttp closes a connection that stays idle, but gives a head that trickles in as long, and a body for ever; and it
-quotes an unreadable request back, as text. Both are put right here, where its protocol is made to be extended.
+aiohttp closes a connection that stays idle, but gives a head that trickles in as long, and a body and a client that
+does not read for ever; and it quotes an unreadable request back, as text. All is put right here, where its protocol is
+made to be extended.
 """
 
 import asyncio
+from typing import cast
 
 import msgspec
 from aiohttp import HttpVersion11, StreamReader, web
@@ -13,9 +15,12 @@ from aiohttp.http_exceptions import LineTooLong
 
 from orderstream.web.headers import harden
 from orderstream.web.problems import of_http_exception, of_incident, of_status
+from orderstream.web.sockets import bound_sending, has_unsent, reset
 
 # What a client may go on to send of a request that is answered already, so that it can read the answer.
 _LINGERING_S = 1.0
+# Set on the request whose client was cut off because it did not read.
+TOO_SLOW: web.RequestKey[bool] = web.RequestKey("too-slow", bool)
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True):
@@ -25,6 +30,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     request_head_timeout_s: float = 10.0
     request_body_timeout_s: float = 10.0
     keepalive_timeout_s: float = 75.0
+    send_timeout_s: float = 60.0
     url_max_bytes: int = 8192
     header_max_bytes: int = 16_384
     max_headers: int = 64
@@ -34,7 +40,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
 class Connection(web.RequestHandler):
     """aiohttp's protocol with deadlines, a bounded head, and answers of our own. `others` holds all open ones."""
 
-    __slots__ = ("_head_bytes", "_head_deadline", "_others", "_settings")
+    __slots__ = ("_head_bytes", "_head_deadline", "_others", "_send_deadline", "_settings", "_socket")
 
     def __init__(self, server: web.Server, settings: ConnectionSettings, others: "set[Connection]") -> None:
         super().__init__(
@@ -53,6 +59,8 @@ class Connection(web.RequestHandler):
         self._others = others
         self._head_bytes = 0
         self._head_deadline: asyncio.TimerHandle | None = None
+        self._send_deadline: asyncio.TimerHandle | None = None
+        self._socket: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if len(self._others) >= self._settings.max_connections:
@@ -60,13 +68,34 @@ class Connection(web.RequestHandler):
             transport.abort()  # type: ignore[attr-defined]
             return
         self._others.add(self)
+        # aiohttp forgets its own when it closes, which may be long before all is sent.
+        self._socket = cast(asyncio.Transport, transport)
+        bound_sending(transport, self._settings.send_timeout_s)
         super().connection_made(transport)
         self._expect_head()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._others.discard(self)
         self._head_arrived()
+        self._sent()
+        self._socket = None
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The transport holds more than it should: the client has `send_timeout_s` to take it, or is cut off."""
+        super().pause_writing()
+        self._send_deadline = self._loop.call_later(self._settings.send_timeout_s, self._cut_off)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._sent()
+
+    def _process_keepalive(self) -> None:
+        """Idle for too long: with a short answer that is still in the kernel, because the client did not read it."""
+        untaken = self._socket is not None and has_unsent(self._socket)
+        super()._process_keepalive()
+        if untaken and self._force_close and self._socket is not None:
+            reset(self._socket)
 
     def data_received(self, data: bytes) -> None:
         known = self._request_count
@@ -131,6 +160,18 @@ class Connection(web.RequestHandler):
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
+
+    def _sent(self) -> None:
+        if self._send_deadline is not None:
+            self._send_deadline.cancel()
+            self._send_deadline = None
+
+    def _cut_off(self) -> None:
+        if self._current_request is not None:
+            self._current_request[TOO_SLOW] = True
+        if self._socket is not None:
+            # A close would wait for the client to take the rest.
+            reset(self._socket)
 
     def _expect_body(self, body: StreamReader) -> None:
         if not body.is_eof():

@@ -111,7 +111,11 @@ async def poll(request: web.Request) -> web.Response:
     limits.admit_user(identity.user_id)
     # Not counted again at the end: to refuse an answer that is there would only make the client ask again.
     with limits.polling(identity.user_id):
-        return await _poll(request, identity)
+        answer = await _poll(request, identity)
+        # The seat is kept until the client took its answer, which may be a snapshot of megabytes.
+        await answer.prepare(request)
+        await answer.write_eof()
+        return answer
 
 
 async def _poll(request: web.Request, identity: Identity) -> web.Response:

@@ -1,8 +1,10 @@
 """What the kernel is told of a client's socket, so that one who does not read costs little and not for long."""
 
 import asyncio
+import fcntl
 import socket
 import struct
+import termios
 
 # What of an answer the kernel takes before it is sent. Left to itself it takes megabytes from a client who reads
 # nothing, and we would not learn that the client does not: RFC 9293 lets a window stay closed for ever.
@@ -12,7 +14,10 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 def bound_sending(transport: asyncio.BaseTransport, timeout_s: float) -> None:
-    """Gives up a peer that acknowledges nothing for so long (TCP_USER_TIMEOUT, RFC 5482), even once we have closed."""
+    """Gives up a peer whose network acknowledges nothing for so long (TCP_USER_TIMEOUT, RFC 5482), even once we closed.
+
+    One that acknowledges and does not read is for `reset`.
+    """
     _set(transport, "TCP_USER_TIMEOUT", int(timeout_s * 1000))
     _set(transport, "TCP_NOTSENT_LOWAT", _UNSENT_BYTES)
 
@@ -23,6 +28,15 @@ def reset(transport: asyncio.Transport) -> None:
     if own is not None:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     transport.abort()
+
+
+def has_unsent(transport: asyncio.Transport) -> bool:
+    """Whether something was written that the client has not acknowledged: in our buffer, or in the kernel's."""
+    own = transport.get_extra_info("socket")
+    if transport.get_write_buffer_size() or own is None:
+        return bool(transport.get_write_buffer_size())
+    # SIOCOUTQ, which Linux numbers as it does TIOCOUTQ.
+    return fcntl.ioctl(own.fileno(), termios.TIOCOUTQ, bytes(4)) != bytes(4)
 
 
 def _set(transport: asyncio.BaseTransport, option: str, value: int) -> None:
