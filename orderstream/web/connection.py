@@ -19,6 +19,7 @@ from orderstream.web.sockets import bound_sending, has_unsent, reset
 
 # What a client may go on to send of a request that is answered already, so that it can read the answer.
 _LINGERING_S = 1.0
+_HEAD_END = b"\r\n\r\n"
 # Set on the request whose client was cut off because it did not read.
 TOO_SLOW: web.RequestKey[bool] = web.RequestKey("too-slow", bool)
 
@@ -40,7 +41,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
 class Connection(web.RequestHandler):
     """aiohttp's protocol with deadlines, a bounded head, and answers of our own. `others` holds all open ones."""
 
-    __slots__ = ("_head_bytes", "_head_deadline", "_others", "_send_deadline", "_settings", "_socket")
+    __slots__ = ("_head_bytes", "_head_deadline", "_last_bytes", "_others", "_send_deadline", "_settings", "_socket")
 
     def __init__(self, server: web.Server, settings: ConnectionSettings, others: "set[Connection]") -> None:
         super().__init__(
@@ -58,6 +59,7 @@ class Connection(web.RequestHandler):
         self._settings = settings
         self._others = others
         self._head_bytes = 0
+        self._last_bytes = _HEAD_END
         self._head_deadline: asyncio.TimerHandle | None = None
         self._send_deadline: asyncio.TimerHandle | None = None
         self._socket: asyncio.Transport | None = None
@@ -99,6 +101,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         known = self._request_count
+        self._last_bytes = (self._last_bytes + data[-len(_HEAD_END) :])[-len(_HEAD_END) :]
         super().data_received(data)
         if self._request_count > known:
             self._head_arrived()
@@ -137,7 +140,11 @@ class Connection(web.RequestHandler):
         """Raised outside of the middlewares, such as 417."""
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = of_http_exception(resp)
-        return await super().finish_response(request, resp, start_time)
+        finished = await super().finish_response(request, resp, start_time)
+        if not self._messages and self._head_deadline is None and self._last_bytes != _HEAD_END:
+            # The next head began to arrive behind this request. So it seems after a body too, which no resource takes.
+            self._expect_head()
+        return finished
 
     def _status(self, exc: BaseException | None) -> int:
         """414 and 431 (RFC 6585 section 5) for what is too long, else 400."""

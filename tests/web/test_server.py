@@ -12,6 +12,7 @@ from tests.web.edge import Edge, edge, request
 SHORT = ConnectionSettings(request_head_timeout_s=0.05, request_body_timeout_s=0.05, keepalive_timeout_s=0.2)
 HEAD = b"GET /v1/orders HTTP/1.1\r\nHost: localhost\r\n"
 MARK = "aTtAcKeR"
+NOW = 'W/"0a0a0a0a.0"'
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,26 @@ async def test_limit_9_next_head_has_the_same_time() -> None:
         await line.until(b"}")
         line.send(HEAD)
         assert await line.rest() == b""
+
+
+@pytest.mark.parametrize("sent", [b"GET /x HTTP/1.1\r\nX", b"G"])
+async def test_limit_9_head_that_began_behind_a_busy_request_has_the_same_time(sent: bytes) -> None:
+    """From that request's answer on, which it does not disturb."""
+    settings = ConnectionSettings(request_head_timeout_s=0.1, keepalive_timeout_s=3600)
+    async with edge(connections=settings) as served:
+        line = await served.line()
+        line.send(request("/v1/orders/poll", If_None_Match=NOW, Prefer="wait=1") + sent)
+        assert (await line.rest()).startswith(b"HTTP/1.1 304")
+
+
+async def test_limit_9_head_that_began_behind_a_busy_request_may_be_whole_in_time() -> None:
+    """It is answered as any."""
+    async with edge() as served:
+        line = await served.line()
+        line.send(request("/v1/orders/poll", If_None_Match=NOW, Prefer="wait=1") + HEAD)
+        await line.until(b"HTTP/1.1 304")
+        line.send(b"\r\n")
+        await line.until(b"HTTP/1.1 401")
 
 
 async def test_idle_connection_is_closed_after_a_while() -> None:
