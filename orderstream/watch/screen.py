@@ -29,8 +29,8 @@ from orderstream.watch.words import age, clean, fill_bar, lag_ms, number, trade
 EXECUTIONS_SHOWN = 6
 # Header, both tables' heads, borders and a line to breathe.
 _FRAME_ROWS = 10
-# What all columns and the long header take; a narrower terminal, such as one of 80 x 24, gets what matters most.
-_WIDE_COLUMNS = 105
+# What all columns take, with eight decimals in an average; a narrower terminal, such as one of 80 x 24, gets the rest.
+_WIDE_COLUMNS = 120
 _BAR_CELLS = 8
 _NARROW_BAR_CELLS = 4
 
