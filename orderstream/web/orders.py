@@ -6,9 +6,11 @@ import binascii
 import msgspec
 from aiohttp import web
 
+from orderstream.core.claims import Identity
 from orderstream.errors import InvalidParameter
 from orderstream.web.limits import LIMITS
-from orderstream.web.seats import AUTHENTICATOR, ORDERS
+from orderstream.web.seats import ORDERS
+from orderstream.web.standing import for_user
 
 MAX_LIMIT = 200
 _DEFAULT_LIMIT = 50
@@ -16,9 +18,9 @@ _OPEN = {"open": True, "closed": False, "all": None}
 _HEADERS = {"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie, Origin"}
 
 
-async def list_orders(request: web.Request) -> web.Response:
+@for_user
+async def list_orders(request: web.Request, identity: Identity) -> web.Response:
     """A page, newest first, and where the next one starts."""
-    identity = await request.app[AUTHENTICATOR].authenticate(request)
     request.app[LIMITS].admit_user(identity.user_id)
     status = request.query.get("status", "all")
     if status not in _OPEN:
@@ -44,9 +46,9 @@ async def list_orders(request: web.Request) -> web.Response:
     return web.Response(body=body, content_type="application/json", headers=headers)
 
 
-async def one_order(request: web.Request) -> web.Response:
+@for_user
+async def one_order(request: web.Request, identity: Identity) -> web.Response:
     """One order with its executions, oldest first."""
-    identity = await request.app[AUTHENTICATOR].authenticate(request)
     request.app[LIMITS].admit_user(identity.user_id)
     order_id = request.match_info["order_id"]
     if len(order_id) > 255 or not order_id.isprintable():

@@ -8,10 +8,12 @@ from aiohttp import web
 
 from orderstream.core.cursor import parse_cursor
 from orderstream.core.devices import Device, platform, shortened
+from orderstream.core.claims import Identity
 from orderstream.errors import InvalidParameter
 from orderstream.sessions import ListedDelivery
 from orderstream.web.limits import LIMITS
 from orderstream.web.seats import AUTHENTICATOR, SESSION_STORE, SESSIONS
+from orderstream.web.standing import for_user
 
 _HEADERS = {"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie, Origin"}
 _MAX_ID_CHARS = 255
@@ -42,9 +44,9 @@ class SessionList(msgspec.Struct, frozen=True):
     sessions: list[Session]
 
 
-async def list_sessions(request: web.Request) -> web.Response:
+@for_user
+async def list_sessions(request: web.Request, identity: Identity) -> web.Response:
     """The user's open streams on all processes, by login."""
-    identity = await request.app[AUTHENTICATOR].authenticate(request)
     request.app[LIMITS].admit_session(identity)
     sessions = request.app[SESSIONS]
     elsewhere = await request.app[SESSION_STORE].open_elsewhere(identity.user_id)

@@ -3,8 +3,10 @@
 import msgspec
 from aiohttp import web
 
+from orderstream.core.claims import Identity
 from orderstream.web.limits import LIMITS
 from orderstream.web.seats import AUTHENTICATOR
+from orderstream.web.standing import for_user
 from orderstream.web.ticket_desk import TICKET_S
 
 
@@ -15,12 +17,11 @@ class Ticket(msgspec.Struct, frozen=True):
     expires_in_s: int
 
 
-async def issue_ticket(request: web.Request) -> web.Response:
+@for_user
+async def issue_ticket(request: web.Request, identity: Identity) -> web.Response:
     """201 with the ticket; a body is not read."""
-    authenticator = request.app[AUTHENTICATOR]
-    identity = await authenticator.authenticate(request)
     request.app[LIMITS].admit_user(identity.user_id)
-    ticket = await authenticator.tickets.issue(identity)
+    ticket = await request.app[AUTHENTICATOR].tickets.issue(identity)
     return web.Response(
         status=201,
         body=msgspec.json.encode(Ticket(ticket, TICKET_S)),

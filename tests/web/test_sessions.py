@@ -11,9 +11,11 @@ from typing import Any
 import jwt
 import pytest
 
+from orderstream.core.cursor import Cursor
+from orderstream.ports import OrdersPage
 from orderstream.sessions import ListedDelivery
 from orderstream.web.limits import LimitSettings
-from orderstream.web.seats import SESSION_STORE, SESSIONS
+from orderstream.web.seats import AUTHENTICATOR, SESSION_STORE, SESSIONS
 from tests.services import SECRET
 from tests.waiting import eventually
 from tests.web.edge import Answer, Edge, Line, edge, request
@@ -132,6 +134,34 @@ async def test_session_3_stream_that_opens_while_its_login_is_ended_does_not_sur
     answer = await served.ask("/v1/orders/stream", None, Authorization=of("phone"))
     assert answer.body.count(b"event:") == answer.body.count(b"event: goaway\n") == 1
     assert list(served.hub.subscribers()) == []
+
+
+HELD = [("/v1/orders", "orders_page"), ("/v1/orders/1", "order"), ("/v1/sessions", "open_elsewhere")]
+
+
+@pytest.mark.parametrize(("path", "waits"), HELD)
+@pytest.mark.parametrize("ended", ["session-revoked", "unauthorized"])
+async def test_who_10_answer_is_refused_when_its_session_ends_while_it_is_made(
+    served: Edge, monkeypatch: pytest.MonkeyPatch, path: str, waits: str, ended: str
+) -> None:
+    """The database took its time; what was logged out, or has expired since, gets none of it."""
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def held(*_: Any, **__: Any) -> Any:
+        asked.set()
+        await go_on.wait()
+        return {"orders_page": OrdersPage(Cursor("0a0a0a0a", 0), [], None), "order": (b"{}", [])}.get(waits, [])
+
+    monkeypatch.setattr(served.store if "orders" in path else store(served), waits, held)
+    asking = asyncio.create_task(served.ask(path, None, Authorization=of("phone")))
+    await asked.wait()
+    if ended == "session-revoked":
+        await log_out(served, "phone")
+    else:
+        verifier = served.app[AUTHENTICATOR]._verifier
+        monkeypatch.setattr(verifier, "_now", lambda: time.time() + 7200)
+    go_on.set()
+    assert ((await asking).status, (await asking).kind) == (401, ended)
 
 
 @pytest.mark.parametrize("session_id", ["phone", "nobody's", "%2F..%2F", "a" * 255])
