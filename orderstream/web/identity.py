@@ -70,18 +70,26 @@ class Authenticator:
         raise Unauthorized("send a JWT: as Authorization: Bearer, or in the cookie")
 
     def _cookie(self, request: web.Request) -> str | None:
-        encoded = request.cookies.get(self.jwt_cookie)
-        if encoded is not None and self._is_cross_site(request):
+        sent = [each.partition("=") for header in request.headers.getall("Cookie", []) for each in header.split(";")]
+        found = [value.strip().strip('"') for name, _, value in sent if name.strip() == self.jwt_cookie]
+        if not found:
+            return None
+        if self._is_cross_site(request):
             raise Forbidden("the cookie is not taken from a page of another site")
-        return encoded
+        if len(found) > 1:
+            # One may have been planted by another host of the site, which is never told apart (RFC 6265 section 8.6).
+            raise InvalidParameter("there are two cookies with a JWT: sign out, and in again")
+        return found[0]
 
     def _is_cross_site(self, request: web.Request) -> bool:
         origin = request.headers.get("Origin")
         if origin in self._origins:
             return False
-        if origin is not None and _host(origin) != request.host:
-            return True
-        return request.headers.get("Sec-Fetch-Site", "none") == "cross-site"
+        site = request.headers.get("Sec-Fetch-Site")
+        if site is not None:
+            # The browser compared scheme, host and port as it knows them; a proxy may have changed ours.
+            return site not in ("same-origin", "none")
+        return origin is not None and _host(origin) != request.host
 
 
 def _bearer(request: web.Request) -> str | None:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
+from orderstream.core.claims import Identity
 from orderstream.core.cursor import parse_cursor
 from orderstream.core.devices import Device, platform, shortened
-from orderstream.core.claims import Identity
 from orderstream.errors import InvalidParameter
 from orderstream.sessions import ListedDelivery
 from orderstream.web.limits import LIMITS

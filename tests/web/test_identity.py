@@ -118,6 +118,7 @@ async def test_ticket_5_a_ticket_that_cannot_be_looked_up_is_not_refused(
         {"Origin": FRIEND, "Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-origin"},
         {"Sec_Fetch_Site": "none"},
+        {"Origin": "https://before.the.proxy.example", "Sec_Fetch_Site": "same-origin"},
     ],
 )
 async def test_the_cookie_is_taken_from_our_pages_and_friends(
@@ -137,6 +138,10 @@ async def test_the_cookie_is_taken_from_our_pages_and_friends(
         {"Origin": "null"},
         {"Origin": "http://["},
         {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "Same-Origin"},
+        {"Sec_Fetch_Site": ""},
+        {"Origin": f"http://{HOST}", "Sec_Fetch_Site": "same-site"},
     ],
 )
 async def test_the_cookie_is_not_taken_from_another_site(authenticator: Authenticator, headers: dict[str, str]) -> None:
@@ -144,6 +149,17 @@ async def test_the_cookie_is_not_taken_from_another_site(authenticator: Authenti
     with pytest.raises(Forbidden):
         await authenticator.authenticate(request(cookie=ANN, **headers))
     assert await authenticator.authenticate(request(bearer=ANN, **headers))
+
+
+@pytest.mark.parametrize(
+    "sent", [f"login={ANN}; login={BOB}", f"login={ANN};x=y; login=", f'login={ANN};login="{ANN}"']
+)
+async def test_who_8_two_cookies_of_the_name_are_refused(authenticator: Authenticator, sent: str) -> None:
+    """A sibling host can plant one for the whole site: nobody is made somebody else by it, first or last."""
+    with pytest.raises(InvalidParameter, match="two cookies"):
+        await authenticator.authenticate(request(Cookie=sent))
+    alone, _, _ = sent.partition(";")
+    assert (await authenticator.authenticate(request(Cookie=f"x_login=1; {alone}"))).user_id == "ann"
 
 
 @pytest.mark.parametrize("way", ["bearer", "cookie", "ticket"])
