@@ -10,7 +10,7 @@ import asyncio
 from typing import cast
 
 import msgspec
-from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import LineTooLong
 
 from orderstream.web.headers import harden
@@ -41,7 +41,16 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
 class Connection(web.RequestHandler):
     """aiohttp's protocol with deadlines, a bounded head, and answers of our own. `others` holds all open ones."""
 
-    __slots__ = ("_head_bytes", "_head_deadline", "_last_bytes", "_others", "_send_deadline", "_settings", "_socket")
+    __slots__ = (
+        "_answer",
+        "_head_bytes",
+        "_head_deadline",
+        "_last_bytes",
+        "_others",
+        "_send_deadline",
+        "_settings",
+        "_socket",
+    )
 
     def __init__(self, server: web.Server, settings: ConnectionSettings, others: "set[Connection]") -> None:
         super().__init__(
@@ -56,6 +65,8 @@ class Connection(web.RequestHandler):
             # No resource takes a compressed body, and a small one may be made to hold a large one.
             auto_decompress=False,
         )
+        self._answer = server.request_handler
+        self._request_handler = self._answer_http
         self._settings = settings
         self._others = others
         self._head_bytes = 0
@@ -145,6 +156,14 @@ class Connection(web.RequestHandler):
             # The next head began to arrive behind this request. So it seems after a body too, which no resource takes.
             self._expect_head()
         return finished
+
+    async def _answer_http(self, request: web.BaseRequest) -> web.StreamResponse:
+        """400 for HTTP/0.9, whose answers have no head, and for targets of another scheme, which are not ours."""
+        # As it was sent: a request shows the connection's scheme instead.
+        sent = request._message
+        if sent.version not in (HttpVersion10, HttpVersion11) or sent.url.scheme not in ("", "http", "https"):
+            return self.handle_error(request, 400)
+        return await self._answer(request)
 
     def _status(self, exc: BaseException | None) -> int:
         """414 and 431 (RFC 6585 section 5) for what is too long, else 400."""

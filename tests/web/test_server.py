@@ -28,6 +28,10 @@ NOW = 'W/"0a0a0a0a.0"'
         (HEAD + f"Content-Length: {MARK}\r\n\r\n".encode(), 400, "bad-request"),
         (HEAD + f"Content-Length: 5\r\nTransfer-Encoding: chunked\r\nX: {MARK}\r\n\r\n".encode(), 400, "bad-request"),
         (f"{MARK} /v1/orders HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 400, "bad-request"),
+        (f"GET /v1/orders?{MARK}\r\n\r\n".encode(), 400, "bad-request"),
+        (f"GET /v1/orders?{MARK} HTTP/0.9\r\n\r\n".encode(), 400, "bad-request"),
+        (f"GET /v1/orders?{MARK} HTTP/2.0\r\nHost: localhost\r\n\r\n".encode(), 400, "bad-request"),
+        (f"GET ftp://{MARK}/v1/orders HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 400, "bad-request"),
         (f"GET http://[{MARK}/ HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 400, "bad-request"),
         (f"GET /{MARK * 1100} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 414, "uri-too-long"),
         (HEAD + f"X: {MARK * 2100}\r\n\r\n".encode(), 431, "header-too-large"),
@@ -46,6 +50,16 @@ async def test_limit_8_unreadable_request_is_told_so_without_being_shown(raw: by
     assert answer.raw.startswith(b"HTTP/1.1 ")
     assert answer.headers["server"] == "orderstream"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("target", "version"), [("/v1/orders", "1.0"), ("http://x/v1/orders", "1.1"), ("https://x/v1/orders", "1.1")]
+)
+async def test_limit_8_older_version_and_whole_address_are_readable(target: str, version: str) -> None:
+    """HTTP/1.0, and the absolute form of a target (RFC 9112 section 3.2.2)."""
+    async with edge() as served:
+        answer = await served.raw(f"GET {target} HTTP/{version}\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert answer.status == 401
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /v1/orders HTT", HEAD + b"X: "])
