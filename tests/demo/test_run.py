@@ -140,10 +140,12 @@ def test_second_demo_in_the_same_folder_is_refused(start: Callable[[], Demo]) ->
 def test_demo_starts_after_one_that_was_killed(start: Callable[[], Demo]) -> None:
     """The Postgres that it left is stopped and started anew; data and key are kept."""
     killed = start()
+    # Both are looked up first: a killed one that nobody reaped yet has no command line to be found by.
+    orphans = [killed.child("demo.serve"), killed.child("demo.exchange")]
     killed.program.kill()
     killed.program.communicate()
-    killed.child("demo.serve").kill()
-    killed.child("demo.exchange").kill()
+    for orphan in orphans:
+        orphan.kill()
     again = start()
     assert LAST_LINE in again.said
     assert "making it first" not in again.said
