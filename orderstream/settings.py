@@ -142,7 +142,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=60,
             le=315_360_000,
-            description="How long a logged-out session is refused: as long as a JWT of it may be in force or renewed",
+            description="How long a logged-out session is refused; a JWT that is good for longer is not taken",
         ),
     ] = 2_592_000.0
     session_write_s: Annotated[

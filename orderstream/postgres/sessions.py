@@ -38,6 +38,7 @@ class SessionSettings(msgspec.Struct, frozen=True):
     session_write_s: float = 1.0
     session_beat_s: float = 10.0
     revocation_keep_s: float = 2_592_000.0
+    jwt_leeway_s: float = 30.0
 
 
 class PostgresSessions:
@@ -110,7 +111,8 @@ class PostgresSessions:
                 "ended_by": by.session_id,
                 # What was opened a moment ago is not written yet.
                 "open": any(each.session_id == session_id for each in self._sessions.of_user(by.user_id)),
-                "keep_s": self._settings.revocation_keep_s,
+                # No JWT may be good for longer; a clock may be off when it is issued, and when it ends.
+                "keep_s": self._settings.revocation_keep_s + 2 * self._settings.jwt_leeway_s,
                 "most": _MAX_UNKNOWN_PER_USER,
             },
         )

@@ -30,6 +30,7 @@ class JwtSettings(msgspec.Struct, frozen=True):
     jwt_audience: str = ""
     jwt_leeway_s: float = 30.0
     max_verified_jwts: int = 20_000
+    revocation_keep_s: float = 2_592_000.0
 
 
 class ExpiredJwt(Unauthorized):
@@ -81,9 +82,17 @@ class Verifier:
         # Not of the signature, of which anybody can make another that is as good (ES256: r, n - s): each would be a
         # session of its own, and outlive that one's end.
         signed = encoded.rpartition(".")[0]
-        found = identity(claims(encoded, keys, self._settings), hashlib.sha256(signed.encode()).digest())
+        said = claims(encoded, keys, self._settings)
+        found = identity(said, hashlib.sha256(signed.encode()).digest())
+        self._refuse_long(found.expires_at, said.get("iat"))
         self._remember(digest, found)
         return found
+
+    def _refuse_long(self, expires_at: float, issued_at: object) -> None:
+        """One that outlived the memory of its session's end would be good again after it."""
+        since = issued_at if isinstance(issued_at, (int, float)) else self._now()
+        if expires_at - since > self._settings.revocation_keep_s:
+            raise Unauthorized("the JWT is good for longer than any may be", _INVALID)
 
     async def _keys(self, kid: str | None) -> Sequence[Key]:
         if self._jwks is None or (kid is None and self._fixed):

@@ -1,6 +1,7 @@
 """Requests as nobody well-meaning sends them, as Hypothesis strategies."""
 
 import re
+import time
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.web.conftest import COOKIE, SECRET
 
+_SOON = int(time.time()) + 7200
 _EPOCH = "0a0a0a0a"  # of MemoryStore
 _BIGINT = 2**63
 
@@ -35,8 +37,39 @@ _PLACES = [
     "{",
     "'; drop --",
 ]
+# What a parser goes back over, or counts, when it is repeated.
+PIECES = [
+    '"',
+    'W/"',
+    '"a",',
+    '\\"',
+    'a="\\',
+    "a=",
+    "a; ",
+    ",",
+    ";",
+    " ",
+    "\t",
+    "wait=",
+    "wait=1,",
+    "a",
+    "9",
+    ".",
+    "/",
+    "%",
+]
+# As much as a header may have, with its name.
+_LONG_BYTES = 16_000
+
 _SHAPES = st.sampled_from(_CURSORS + _TAGS + _PREFERENCES + _CREDENTIALS + _PAGES + _PLACES)
 
+
+def long(head: str, piece: str, tail: str = "") -> str:
+    """That piece as often as a header takes it."""
+    return head + piece * ((_LONG_BYTES - len(head) - len(tail)) // len(piece)) + tail
+
+
+_long_texts = st.builds(long, st.sampled_from(["", *PIECES]), st.sampled_from(PIECES), st.sampled_from(["", *PIECES]))
 _texts = st.one_of(
     _SHAPES,
     st.sampled_from(_BREAKS),
@@ -44,8 +77,16 @@ _texts = st.one_of(
     st.tuples(_SHAPES, st.sampled_from(_BREAKS), _SHAPES).map("".join),
 )
 _claims = st.fixed_dictionaries(
-    {"sub": st.one_of(_texts, st.none(), st.integers()), "exp": st.sampled_from([4e9, 0, -1, 1e308, "1", None, []])},
-    optional={"sid": st.one_of(_texts, st.integers()), "jti": _texts, "nbf": st.sampled_from([0, 4e9, "x"])},
+    {
+        "sub": st.one_of(_texts, st.none(), st.integers()),
+        "exp": st.sampled_from([_SOON, 4e9, 0, -1, 1e308, "4000000000", None, []]),
+    },
+    optional={
+        "sid": st.one_of(_texts, st.integers()),
+        "jti": _texts,
+        "nbf": st.sampled_from([0, 4e9, "x"]),
+        "iat": st.sampled_from([0, 1, "1", -1e308]),
+    },
 )
 
 
@@ -57,9 +98,9 @@ def _quoted(text: str) -> str:
     return quote(text.encode(errors="surrogatepass"), safe="")
 
 
-_GOOD = _signed({"sub": "ann", "exp": 4e9})
+GOOD = _signed({"sub": "ann", "exp": _SOON})
 _credentials = st.one_of(
-    *[st.just(_GOOD)] * 4, st.none(), _claims.map(_signed), _texts, _texts.map("Bearer {}".format), st.just(_GOOD[:-2])
+    *[st.just(GOOD)] * 4, st.none(), _claims.map(_signed), _texts, _texts.map("Bearer {}".format), st.just(GOOD[:-2])
 )
 _parameters = st.dictionaries(
     st.sampled_from(["cursor", "ticket", "status", "symbol", "limit", "page", "token"]), _texts, max_size=3
@@ -67,7 +108,7 @@ _parameters = st.dictionaries(
 _NAMES = """Last-Event-ID If-None-Match Prefer Cookie Origin Sec-Fetch-Site X-Forwarded-For Range Content-Type Accept
     Expect User-Agent Access-Control-Request-Method Access-Control-Request-Headers"""
 _fields = st.dictionaries(
-    st.sampled_from(_NAMES.split()), st.one_of(_texts, _texts.map(f"{COOKIE}={{}}".format)), max_size=3
+    st.sampled_from(_NAMES.split()), st.one_of(_texts, _texts.map(f"{COOKIE}={{}}".format), _long_texts), max_size=3
 )
 _paths = st.one_of(
     st.sampled_from(["/v1/orders", "/v1/orders/poll", "/v1/orders/stream", "/v1/orders/stream", "/v1/tickets"]),

@@ -13,6 +13,7 @@ from orderstream.web.jwt import MAX_JWT_CHARS, ExpiredJwt, JwtSettings, Verifier
 from orderstream.web.keys import fixed_keys
 from tests.web.signing import SECRET, private_key, public_pem, segment, signed
 
+SOON = float(int(time.time()) + 7200)
 ASYMMETRIC = ["RS256", "ES256", "EdDSA"]
 # The public half as a secret: PyJWT would not sign with it, so the parts are put together as a forger does.
 _HMAC = pyjwt.algorithms.HMACAlgorithm(pyjwt.algorithms.HMACAlgorithm.SHA256)
@@ -49,7 +50,7 @@ async def test_issued_jwt_is_good_for_its_user() -> None:
 async def test_jwt_signed_with_the_private_half_is_good(kind: str) -> None:
     """The public half is all that we need."""
     judge = verifier("", public_pem(kind))
-    assert await judge.verify(signed(private_key(kind), kind, exp=9e9, sid="s")) == Identity("u1", "s", 9e9)
+    assert await judge.verify(signed(private_key(kind), kind, exp=SOON, sid="s")) == Identity("u1", "s", SOON)
 
 
 @pytest.mark.parametrize("encoded", [signed(), signed(private_key("ES256"), "ES256")])
@@ -73,7 +74,7 @@ async def test_session_is_the_sid_or_the_jti(claims: dict[str, str], session_id:
 
 async def test_session_of_a_jwt_without_sid_and_jti_is_its_own() -> None:
     """So that it can be listed and revoked."""
-    judge, one, another = verifier(), signed(exp=9e9), signed(exp=9e9 + 1)
+    judge, one, another = verifier(), signed(exp=SOON), signed(exp=SOON + 1)
     sessions = [(await judge.verify(encoded)).session_id for encoded in (one, another, one)]
     assert sessions[0] == sessions[2] != sessions[1]
     assert sessions[0].startswith("jwt-")
@@ -88,6 +89,20 @@ async def test_jwt_5_twin_of_an_es256_signature_is_the_same_session() -> None:
     spelled = f"{signed_part}.{pyjwt.utils.base64url_encode(twin).decode()}"
     assert spelled != encoded
     assert await judge.verify(spelled) == await judge.verify(encoded)
+
+
+@pytest.mark.parametrize(
+    ("issued_s_ago", "refused_at"), [(None, 101), (0, 101), (50, 51)], ids=["no iat", "new", "old"]
+)
+async def test_jwt_5_jwt_that_is_good_for_longer_than_an_ended_session_is_kept_is_refused(
+    issued_s_ago: int | None, refused_at: int
+) -> None:
+    """It would be good again when its end is forgotten; from its `iat`, or from now where it does not say."""
+    now = int(time.time())
+    judge = verifier(revocation_keep_s=100, now=lambda: now)
+    iat = now - issued_s_ago if issued_s_ago is not None else None
+    assert await judge.verify(signed(iat=iat, exp=now + refused_at - 1))
+    assert "for longer" in await refused(signed(iat=iat, exp=now + refused_at), judge)
 
 
 async def test_expired_jwt_is_told_apart() -> None:
@@ -120,6 +135,7 @@ async def test_leeway_forgives_a_clock_that_is_off() -> None:
         (signed(sid="s\0"), "sid or jti is not a usable id"),
         (signed(sid=["s"]), "sid or jti is not a usable id"),
         (signed(exp="tomorrow"), "is not valid"),
+        (signed(exp="4000000000"), "has no exp"),
         (signed(exp=float("inf")), "is not valid"),
         (signed(headers={"crit": ["b64"], "b64": True}), "is not valid"),
         (signed(headers={"crit": ["exp"]}), "is not valid"),
