@@ -238,7 +238,8 @@ def _refuse_strangers(applied: Sequence[Applied], known: Sequence[Migration]) ->
 def _require_columns(session: connection) -> None:
     with session.cursor() as cursor:
         cursor.execute(
-            """select c.relname || '.' || a.attname, format_type(a.atttypid, null) from pg_attribute a join pg_class c on c.oid = a.attrelid
+            """select c.relname || '.' || a.attname, format_type(a.atttypid, null)
+            from pg_attribute a join pg_class c on c.oid = a.attrelid
             where c.oid in (to_regclass('public.orders'), to_regclass('public.executions'))
             and a.attnum > 0 and not a.attisdropped"""
         )

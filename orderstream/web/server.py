@@ -18,8 +18,8 @@ class Server:
     def __init__(
         self, app: web.Application, *, drain_timeout_s: float, settings: ConnectionSettings | None = None
     ) -> None:
-        # A handler whose client is gone must learn of it; a stream or a poll would wait on. Half the time, because aiohttp
-        # waits it twice: for the handler to end, and again once it was told to.
+        # A handler whose client is gone must learn of it; a stream or a poll would wait on. Half the time, because
+        # aiohttp waits it twice: for the handler to end, and again once it was told to.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=drain_timeout_s / 2)
         self._settings = settings or ConnectionSettings()
         self._connections: set[Connection] = set()
