@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -15,7 +16,7 @@ from orderstream.web.connection import Connection, ConnectionSettings
 from tests.postgres.feed import insert_order, opened
 from tests.services import PATIENCE_S, running_service
 from tests.web.conftest import COOKIE, MakeSite
-from tests.web.hostile import Request, requests
+from tests.web.hostile import GOOD, PIECES, Request, long, requests
 
 KNOWN_HEADERS = frozenset(
     "access-control-allow-credentials access-control-allow-headers access-control-allow-methods"  # noqa: SIM905
@@ -27,6 +28,9 @@ KNOWN_HEADERS = frozenset(
 # What may stand between two ends of lines in a stream.
 FIELD = re.compile(rb"|retry: \d+|id: [0-9a-f]{8}\.\d{1,19}|event: [a-z-]+|data: \{[\x20-\x7e\x80-\xff]*\}")
 
+# No answer takes longer, however slow the machine: each is one loop's work of milliseconds. What is longer is a parser
+# that goes over its text again and again.
+ANSWER_S = 2.0
 
 BOUNDED = settings(
     deadline=None,
@@ -74,6 +78,27 @@ async def test_whatever_is_asked_is_answered_by_a_whole_service(service_port: in
         check(await answered(service_port, sent))
 
 
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize(
+    ("path", "name", "head"),
+    [
+        ("/v1/orders/poll", "Prefer", "wait=0"),
+        ("/v1/orders/poll", "If-None-Match", 'W/"0a0a0a0a.1",'),
+        ("/v1/orders/stream", "Last-Event-ID", "0a0a0a0a.1"),
+        ("/v1/orders", "Cookie", f"{COOKIE}="),
+        ("/v1/orders", "Authorization", "Bearer "),
+        ("/v1/orders", "X-Forwarded-For", "10.0.0.1"),
+    ],
+)
+async def test_longest_header_is_answered_in_time(
+    memory_port: int, path: str, name: str, head: str, piece: str
+) -> None:
+    """With the same piece over and over, which a parser may go back over for each of them."""
+    credential = None if name in {"Authorization", "Cookie"} else GOOD
+    with quiet():
+        check(await answered(memory_port, Request("GET", path, {}, credential, {name: long(head, piece)}, False)))
+
+
 def check(answer: bytes) -> None:
     """The head is ours, line by line; and so is a stream."""
     head, end, body = answer.partition(b"\r\n\r\n")
@@ -91,7 +116,7 @@ def check(answer: bytes) -> None:
 async def answered(port: int, request: Request) -> bytes:
     """The answer; of a stream what comes until it is live or ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    got = b""
+    got, began = b"", time.monotonic()
     try:
         writer.write(request.encoded(port))
         async with asyncio.timeout(PATIENCE_S / 2):
@@ -102,6 +127,7 @@ async def answered(port: int, request: Request) -> bytes:
         pass
     finally:
         writer.close()
+    assert time.monotonic() - began < ANSWER_S, request
     return got
 
 
