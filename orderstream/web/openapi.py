@@ -42,7 +42,7 @@ _EVENT_STREAM = """\
 One frame of many: the body goes on until the connection ends. `retry` comes first. Only events with an `id` move \
 the cursor."""
 # A day, in which an old copy does no harm: nothing is taken away within a version of the paths.
-_CACHE_CONTROL = "public, max-age=86400"
+_CACHE_CONTROL = "max-age=86400"
 
 
 def openapi(*, jwt_cookie: str) -> Json:

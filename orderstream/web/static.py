@@ -19,7 +19,7 @@ _ENTRY = "orderstream.js"
 _IMPORT = re.compile(r'^import \{[^}]*\} from "(\./[\w./-]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const)\b)", re.MULTILINE)
 # How long a page may be given an old client after a deployment; then one conditional request asks.
-_CACHE = "public, max-age=300, stale-while-revalidate=86400"
+_CACHE = "max-age=300, stale-while-revalidate=86400"
 
 
 class Asset(msgspec.Struct, frozen=True):

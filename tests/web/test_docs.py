@@ -48,7 +48,7 @@ async def test_both_are_for_everybody_and_for_caches(path: str, site: Site) -> N
     """Without a credential."""
     answer = await site.client.get(path)
     assert answer.status == 200
-    assert answer.headers["Cache-Control"] == "public, max-age=86400"
+    assert answer.headers["Cache-Control"] == "max-age=86400"
 
 
 async def test_a_copy_is_confirmed_by_its_tag(path: str, site: Site) -> None:

@@ -5,12 +5,16 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import aiohttp
+import pytest
 from httplint import HttpRequestLinter, HttpResponseLinter
 from httplint.note import levels
 from httplint.types import NotesProtocol
 
+from orderstream.web import jwt
+from orderstream.web.limits import LimitSettings
 from tests.postgres.feed import insert_order, opened
-from tests.services import Address, running_service
+from tests.services import SECRET, running_service
+from tests.web.edge import edge
 
 ORIGIN = "https://trade.example"
 
@@ -19,6 +23,7 @@ EXPLAINED = {
     "CC_CONFLICTING": "`private` and `no-transform` say more than `no-store` to a cache that heeds only one of them",
     "CREATED_WITHOUT_LOCATION": "a ticket is at no address: it is in the answer, and shown once",
     "STATUS_BAD_REQUEST": "the request was meant to be bad",
+    "STATUS_URI_TOO_LONG": "its URL was meant to be too long",
 }
 
 
@@ -52,9 +57,23 @@ ANSWERS = {
     "not-found": Asked(404, "/v1/orders/other"),
     "nowhere": Asked(404, "/v2"),
     "method": Asked(405, "/v1/orders", "DELETE"),
+    "description": Asked(200, "/openapi.json", anonymous=True),
+    "docs": Asked(200, "/docs", anonymous=True),
+    "client": Asked(200, "/orderstream.js", anonymous=True),
     "live": Asked(200, "/health/live", admin=True),
     "ready": Asked(200, "/health/ready", admin=True),
     "metrics": Asked(200, "/metrics", admin=True),
+}
+
+
+# What is refused before a database is asked, or without one.
+REFUSALS = {
+    "forbidden": Asked(403, "/v1/orders", headers={"Cookie": "orderstream_jwt=x", "Origin": ORIGIN}, anonymous=True),
+    "body": Asked(413, "/v1/tickets", "POST", {"Content-Length": "65537"}),
+    "url": Asked(414, f"/v1/orders?page={'x' * 9000}"),
+    "header": Asked(431, "/v1/orders", headers={"X-Long": "x" * 17_000}),
+    "unavailable": Asked(503, "/v1/tickets", "POST"),
+    "limited": Asked(429, "/v1/orders"),
 }
 
 
@@ -63,15 +82,28 @@ async def test_nothing_is_wrong_with_any_answer(database: str) -> None:
     with opened(database) as session, session.cursor() as at:
         order_id = insert_order(at, "ann")
     async with running_service(database, cors_origins=[ORIGIN]) as service, aiohttp.ClientSession() as client:
-        found = {name: await complaints(client, service, asked, order_id) for name, asked in ANSWERS.items()}
+        found = {
+            name: await complaints(client, service.admin_url if asked.admin else service.url, asked, order_id)
+            for name, asked in ANSWERS.items()
+        }
     assert {name: unexplained for name, unexplained in found.items() if unexplained} == {}
 
 
-async def complaints(client: aiohttp.ClientSession, at: Address, asked: Asked, order_id: str) -> list[str]:
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_nothing_is_wrong_with_what_is_refused(name: str) -> None:
+    """At the edge: too large, too long, too many, from elsewhere, or without a database."""
+    asked = REFUSALS[name]
+    limits = LimitSettings(requests_per_user_per_minute=1 if asked.status == 429 else 100)
+    async with edge(limits=limits) as served, aiohttp.ClientSession() as client:
+        await served.ask("/v1/orders", "ann")
+        assert await complaints(client, f"http://127.0.0.1:{served.port}", asked) == []
+
+
+async def complaints(client: aiohttp.ClientSession, base_url: str, asked: Asked, order_id: str = "") -> list[str]:
     """The notes on one answer that are not explained."""
-    headers = ({} if asked.anonymous else at.bearer("ann")) | dict(asked.headers)
-    url = (at.admin_url if asked.admin else at.url) + asked.path.format(order_id=order_id)
-    async with client.request(asked.method, url, headers=headers) as answer:
+    credential = {} if asked.anonymous else {"Authorization": f"Bearer {jwt.issue(SECRET, 'ann', 3600)}"}
+    url = base_url + asked.path.format(order_id=order_id)
+    async with client.request(asked.method, url, headers=credential | dict(asked.headers)) as answer:
         assert answer.status == asked.status, asked
         return [
             f"{type(note).__name__} ({note.subject}): {note}"
