@@ -1,6 +1,7 @@
 """Settings: where a value comes from, what is refused, and what is never shown."""
 
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,12 @@ def test_variable_wins_over_file_and_file_over_default(config: Path) -> None:
     config.write_text("pool_size = 7\nretry_ms = 500")
     settings = load({"ORDERSTREAM_POOL_SIZE": "9"}, config)
     assert (settings.pool_size, settings.retry_ms, settings.load_max_users) == (9, 500, 500)
+
+
+def test_admin_listen_is_loopback_by_default() -> None:
+    """Whoever can reach the admin port is not asked who they are."""
+    host, _ = host_port(Settings().admin_listen)
+    assert ip_address(host).is_loopback
 
 
 def test_file_may_be_named_by_a_variable(config: Path) -> None:

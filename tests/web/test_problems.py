@@ -52,6 +52,14 @@ async def test_err_3_answer_that_has_begun_is_broken_off() -> None:
     assert [line["event"] for line in lines if line["log_level"] == "error"] == ["request-failed"]
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/health", "/health/live", "/health/ready"])
+async def test_what_operators_see_is_not_on_the_public_port(path: str) -> None:
+    """For nobody, with a credential or without."""
+    async with edge() as served:
+        answers = [await served.ask(path), await served.ask(path, None)]
+    assert [(answer.status, answer.kind) for answer in answers] == [(404, "not-found")] * 2
+
+
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/orders/", "/v1/orders/a/b", "/%00", "/v1/orders%2Fstream/x"])
 async def test_err_1_nothing_there_is_404(path: str) -> None:
     """A problem, which does not repeat the path."""
