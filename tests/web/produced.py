@@ -159,8 +159,11 @@ class _Asked:
             await self._problem(method, path, headers, body)
         session_id = json.loads(self._made.answers["listSessions", 200, "a-browser"])["sessions"][0]["id"]
         greedy = self._service.bearer("greedy")
-        for _ in range(_REQUESTS):
-            await self._ask("/v1/orders", "greedy")
+        # As many again, since those of a minute that is over count for less and less.
+        for _ in range(2 * _REQUESTS):
+            async with self._client.get("/v1/orders", headers=greedy) as answer:
+                if answer.status == 429:
+                    break
         await self._problem("GET", "/v1/orders", greedy)
         async with self._client.delete(f"/v1/sessions/{session_id}", headers=ann) as answer:
             assert answer.status == 204, await answer.text()
