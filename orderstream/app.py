@@ -69,7 +69,12 @@ class Service:
         self._store = PostgresStore(self._pool, part_of(settings, StoreSettings))
         self.hub = Hub(self._store, self.meter, part_of(settings, HubLimits))
         self.follower = Follower(
-            url, self.hub, self.meter, probe_s=settings.safety_net_s, timeout_s=settings.query_timeout_s
+            url,
+            self.hub,
+            self.meter,
+            probe_s=settings.safety_net_s,
+            timeout_s=settings.query_timeout_s,
+            leading=lambda: self.sequencer.leading,
         )
         self.sequencer = Sequencer(url, part_of(settings, SequencerSettings), self.follower.take, self.meter)
         self._retention = Retention(

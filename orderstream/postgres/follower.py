@@ -6,7 +6,7 @@ After a lost connection: LISTEN first, then read, then trust notifications. A li
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -21,6 +21,8 @@ _log = structlog.get_logger()
 _PROBE = "probe"
 _POSITION = re.compile("[0-9]{1,19}")
 _RETRY_S = 0.25
+# How long a handover may come after its notification.
+_HANDOVER_S = 0.01
 _PAGE_EVENTS = 1000
 
 
@@ -28,8 +30,17 @@ class Follower:
     """One per process; the sequencer of the same process may hand its batches over directly."""
 
     def __init__(
-        self, database_url: str, publisher: Publisher, meter: Meter, *, probe_s: float, timeout_s: float
+        self,
+        database_url: str,
+        publisher: Publisher,
+        meter: Meter,
+        *,
+        probe_s: float,
+        timeout_s: float,
+        leading: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`leading` says whether this process's sequencer is the one that numbers, and hands over."""
+        self._leading = leading
         self._database_url = database_url
         self._publisher = publisher
         self._meter = meter
@@ -69,7 +80,11 @@ class Follower:
             self.connected.set()
             _log.info("follower-connected", position=self._position)
             while True:
-                if self._is_news(await session.notified(self._probe_s) or await self._probed(session)):
+                payloads = await session.notified(self._probe_s) or await self._probed(session)
+                if self._is_news(payloads) and self._leading():
+                    # It overtakes the sequencer's own answer, which brings the same events without a query.
+                    await asyncio.sleep(_HANDOVER_S)
+                if self._is_news(payloads):
                     while await self._read(session):
                         pass
         finally:
