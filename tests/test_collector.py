@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from orderstream.collector import Collector
+from orderstream.errors import Unavailable
 from tests.waiting import eventually
 
 
@@ -75,3 +76,15 @@ async def test_close_leaves_nobody_waiting(oracle: Oracle) -> None:
     await collector.close()
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 3
+
+
+async def test_one_who_gets_no_answer_is_told_and_the_others_are_answered() -> None:
+    """A key that the answer leaves out must not leave all who asked with it waiting."""
+
+    async def forgetful(keys: Sequence[int]) -> Mapping[int, int]:
+        return {key: key for key in keys if key != 1}
+
+    collector = Collector(forgetful, window_s=0.001, max_keys=100)
+    forgotten, answered = await asyncio.gather(collector.get(1), collector.get(2), return_exceptions=True)
+    assert isinstance(forgotten, Unavailable)
+    assert answered == 2

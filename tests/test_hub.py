@@ -321,6 +321,30 @@ async def test_live_stream_goes_on_where_it_was_when_the_store_is_back(
 
 
 @in_turns
+async def test_unexpected_failure_of_the_store_is_told_and_not_passed_over(
+    make_hub: Callable[..., Hub], store: LateStore
+) -> None:
+    """Silence is no answer: what nobody thought of is a service that is not there."""
+    hub = make_hub()
+    store.hold()
+    client = Client("ann").connect(hub)
+    await settle()
+    store.let(error=KeyError("a column that was renamed"))
+    await settle()
+    assert isinstance(client.failed, Unavailable)
+
+
+@in_turns
+async def test_nobody_is_added_once_the_hub_drains(make_hub: Callable[..., Hub]) -> None:
+    """One who came late would be cut without a goaway."""
+    hub = make_hub()
+    ann = Client("ann").connect(hub)
+    assert list(hub.drain()) == [ann.subscriber]
+    with pytest.raises(Unavailable):
+        Client("bob").connect(hub)
+
+
+@in_turns
 async def test_channel_whose_loads_failed_serves_the_next_client(
     make_hub: Callable[..., Hub], table: MemoryStore
 ) -> None:
