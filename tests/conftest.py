@@ -1,8 +1,10 @@
 """Fixtures for all tests: Postgres servers, started once a run, and a fresh database for each test."""
 
+import functools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         every = metafunc.definition.get_closest_marker("every_postgres") is not None
         versions = NAMES[:1] if above and not every else NAMES
         chosen = metafunc.config.getoption("--postgres") or versions
-        metafunc.parametrize("postgres", chosen, indirect=True, scope="session")
+        metafunc.parametrize("postgres", chosen, indirect=True)
 
 
 @pytest.hookimpl(trylast=True)
@@ -48,11 +50,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(request: pytest.FixtureRequest) -> Iterator[TestServer]:
+def servers() -> Iterator[Callable[[str], TestServer]]:
+    """The server of a version, started when it is first asked for and stopped with the last test. Not a parametrized
+    fixture of the session: that would stop and start servers as often as tests of two versions take turns."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def server(name: str) -> TestServer:
+            return stack.enter_context(running(Path(stack.enter_context(_folder())), name))
+
+        yield server
+
+
+@pytest.fixture
+def postgres(request: pytest.FixtureRequest, servers: Callable[[str], TestServer]) -> TestServer:
     """A server shared by all tests of a version: do not stop it, take `private_postgres` for that."""
     _require(request.param)
-    with _folder() as folder, running(Path(folder), request.param) as server:
-        yield server
+    return servers(request.param)
 
 
 @pytest.fixture
