@@ -40,7 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         every = metafunc.definition.get_closest_marker("every_postgres") is not None
         versions = NAMES[:1] if above and not every else NAMES
         chosen = metafunc.config.getoption("--postgres") or versions
-        metafunc.parametrize("postgres", chosen, indirect=True)
+        metafunc.parametrize("postgres", chosen, indirect=True, scope="session")
 
 
 @pytest.hookimpl(trylast=True)
@@ -51,8 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Callable[[str], TestServer]]:
-    """The server of a version, started when it is first asked for and stopped with the last test. Not a parametrized
-    fixture of the session: that would stop and start servers as often as tests of two versions take turns."""
+    """The server of a version, started when it is first asked for and stopped with the last test: `postgres` itself is
+    torn down as often as tests of two versions take turns."""
     with ExitStack() as stack:
 
         @functools.cache
@@ -62,7 +62,7 @@ def servers() -> Iterator[Callable[[str], TestServer]]:
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest, servers: Callable[[str], TestServer]) -> TestServer:
     """A server shared by all tests of a version: do not stop it, take `private_postgres` for that."""
     _require(request.param)

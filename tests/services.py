@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,18 +12,12 @@ from typing import Any, Self
 from orderstream.app import Service
 from orderstream.settings import Settings
 from orderstream.web import jwt
+from tests.ports import free_port
 
 SECRET = "a-secret-of-the-tests-of-32-bytes-or-more"
 
 # How long a test waits for what should take a moment; a machine under load may be slow.
 PATIENCE_S = 20.0
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class Address:

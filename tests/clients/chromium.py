@@ -10,7 +10,8 @@ from playwright.async_api import Browser, Page, async_playwright
 from orderstream.settings import Settings
 from tests.clients.programs import program
 from tests.clients.record import Record
-from tests.services import ServiceProcess, free_port
+from tests.ports import free_port
+from tests.services import ServiceProcess
 
 # Another port is another origin, and the same site, so the cookie goes with it; `localhost` would be another site.
 _OTHER_PORT = free_port()

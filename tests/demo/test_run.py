@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.system
 
@@ -22,7 +23,7 @@ class Demo:
 
     def __init__(self, folder: Path) -> None:
         self.program = subprocess.Popen(
-            [sys.executable, "-m", "orderstream.cli", "demo", "--folder", str(folder), "--port", str(free_ports())],
+            [sys.executable, "-m", "orderstream.cli", "demo", "--folder", str(folder), "--port", str(free_ports(2))],
             env={key: value for key, value in os.environ.items() if not key.startswith("ORDERSTREAM_")},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -75,19 +76,6 @@ def start(folder: Path) -> Iterator[Callable[[], Demo]]:
             demo.program.wait(timeout=60)
         assert demo.program.stdout is not None
         demo.program.stdout.close()
-
-
-def free_ports() -> int:
-    """A port with a free one after it."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 def run(command: str, jwt: str) -> str:

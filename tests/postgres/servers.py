@@ -1,7 +1,6 @@
 """Postgres servers of the tests: the embedded 18 and Debian's 15, each with a migrated template database."""
 
 import itertools
-import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import psycopg2
 
 from orderstream.demo.embedded import EmbeddedPostgres, wheel_binaries
 from orderstream.postgres import migrations
+from tests.ports import free_port
 
 NAMES = ("pg18", "pg15")
 
@@ -42,7 +42,7 @@ class TestServer(EmbeddedPostgres):
     __test__ = False
 
     def __init__(self, folder: Path, name: str) -> None:
-        super().__init__(folder, bin_path=binaries(name), tcp_port=_free_port(), settings=_SETTINGS)
+        super().__init__(folder, bin_path=binaries(name), tcp_port=free_port(), settings=_SETTINGS)
         self.name = name
         self._numbers = itertools.count(1)
 
@@ -93,9 +93,3 @@ def running(folder: Path, name: str) -> Iterator[TestServer]:
         yield server
     finally:
         server.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -8,7 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.services import SECRET, Address, ServiceProcess, free_port
+from tests.ports import free_port
+from tests.services import SECRET, Address, ServiceProcess
 from tests.system.clients import open_stream, poll
 
 PASSWORD = "hunter2-and-more"

@@ -22,7 +22,8 @@ from orderstream.web.limits import Limits, LimitSettings
 from orderstream.web.seats import HUB, PollSettings, StreamSettings
 from orderstream.web.server import Server
 from orderstream.web.ticket_desk import TicketDesk
-from tests.services import SECRET, free_port
+from tests.ports import free_port
+from tests.services import SECRET
 from tests.web.memory import MemoryStore
 from tests.web.memory_sessions import MemorySessions
 

@@ -124,7 +124,7 @@ async def test_leeway_forgives_a_clock_that_is_off() -> None:
         (signed("another-secret-of-the-tests-of-32-bytes"), "is not valid"),
         (signed(SECRET * 2, "HS512"), "is not valid"),
         (pyjwt.encode({"sub": "u1", "exp": 2e9}, None, "none"), "is not valid"),
-        (signed().rpartition(".")[0] + ".", "is not valid"),
+        pytest.param(signed().rpartition(".")[0] + ".", "is not valid", id="unsigned"),
         (signed(nbf=time.time() + 7200), "not valid yet"),
         (signed(exp=None), "lacks the claim exp"),
         (signed(sub=None), "lacks the claim sub"),
