@@ -85,7 +85,6 @@ HEAD_BYTES = OURS.url_max_bytes + OURS.header_max_bytes
         ("haproxy.cfg", "timeout server", "backend streams", SILENCE_S, 60),
         ("haproxy.cfg", "timeout server", "", OURS.poll_max_wait_s + 5, 120),
         ("haproxy.cfg", "timeout client", "", OURS.poll_max_wait_s + 5, 120),
-        ("haproxy.cfg", "timeout http-keep-alive", "", 10, OURS.keepalive_timeout_s - 5),
         ("haproxy.cfg", "tune.bufsize", "", HEAD_BYTES + 4096, 65_536),
     ],
 )

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.system
 
 # What a proxy passes on takes milliseconds, on a machine under load perhaps a second; what it keeps comes with the
 # next heartbeat, after most of a minute.
-AT_ONCE_S = 5.0
+AT_ONCE_S = 10.0
 
 
 async def test_stream_opens_at_once_and_passes_each_event_as_it_happens(
