@@ -61,6 +61,11 @@ class Follower:
                 self._meter.database_error("follower")
                 await asyncio.sleep(_RETRY_S)
 
+    @property
+    def position(self) -> int:
+        """Of the newest event that was published here; 0 before there is any."""
+        return self._position or 0
+
     def take(self, batch: Sequence[SequencedEvent]) -> None:
         """Events straight from this process's sequencer; what does not follow is left to be read."""
         if batch and batch[0].position == self._next_position:
