@@ -14,6 +14,7 @@ from tests.services import PATIENCE_S, ServiceProcess
 from tests.system.history import violations
 from tests.system.tables import epoch_of, insert_order
 from tests.system.workload import AUDIT, USERS, Client, Gate, Writer, committed
+from tests.waiting import eventually
 
 WRITERS = 6
 TRANSACTIONS = 60
@@ -84,9 +85,7 @@ async def hold_open(database: str, due: threading.Event, hold_s: float, clients:
         marker = str(uuid.uuid4())
         insert_order(other.cursor(), marker, USERS[0])
         other.commit()
-        async with asyncio.timeout(PATIENCE_S):
-            while not any(marker in str(client.received.items[-200:]) for client in clients):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: any(marker in str(client.received.items[-200:]) for client in clients))
         # What is tested is that this time passes: the rest of the workload runs beside it.
         await asyncio.sleep(hold_s)
         open_session.commit()
