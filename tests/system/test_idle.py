@@ -6,7 +6,6 @@ How fast it is when something does is measured by hand, with `scripts/latency`: 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import closing
-from typing import Any
 
 import aiohttp
 import psycopg2
@@ -15,7 +14,7 @@ import pytest
 from tests.postgres.servers import TestServer
 from tests.services import RunningService, running_service
 from tests.system.clients import open_stream
-from tests.system.tables import write_orders
+from tests.system.tables import keep_awake, write_orders
 from tests.waiting import eventually
 
 # The pause between looks doubles from 1 ms to 20 ms; two statements a look.
@@ -77,16 +76,3 @@ async def test_service_asks_at_most_a_hundred_queries_a_second_while_an_order_tr
         await asyncio.sleep(seconds)
         asked = statements(postgres, database) - before
     assert seconds * 10 < asked <= seconds * 100
-
-
-def keep_awake(database: str, cursor: Any) -> None:
-    """Writes until it found nobody asleep: then its transaction holds the doorbell, shared, and will not ring."""
-    held = 0
-    while not held:
-        write_orders(database, "ann", 1)
-        cursor.execute(
-            "insert into orders (user_id, symbol, asset_class, side, order_type, platform)"
-            " values ('ben', 'ACME', 'stock', 'buy', 'market', 'web')"
-        )
-        cursor.execute("select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()")
-        held = cursor.rowcount
