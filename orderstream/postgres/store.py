@@ -39,6 +39,7 @@ class PostgresStore:
         )
         pages: dict[tuple[str, int], ChannelPage] = {}
         events: dict[tuple[str, int], list[Event]] = {key: [] for key in wanted}
+        _found(rows)
         for user_id, after, epoch, head, oldest, *event in rows:
             key = (user_id, after)
             pages[key] = ChannelPage(epoch, head, oldest, events[key])
@@ -61,11 +62,12 @@ class PostgresStore:
         rows = await self._pool.fetch(query("snapshots"), {"user_ids": list(user_ids), **limits})
         cursors: dict[str, Cursor] = {}
         orders: dict[str, list[bytes]] = {user_id: [] for user_id in user_ids}
+        _found(rows)
         for user_id, epoch, head, body in rows:
             cursors[user_id] = Cursor(epoch, head)
             if body is not None:
                 orders[user_id].append(body.encode())
-        return {user_id: Snapshot(cursor, orders[user_id]) for user_id, cursor in cursors.items()}
+        return {user_id: Snapshot(cursors[user_id], orders[user_id]) for user_id in user_ids}
 
     async def orders_page(
         self,

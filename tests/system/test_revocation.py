@@ -9,7 +9,7 @@ import aiohttp
 import jwt
 import pytest
 
-from tests.services import PATIENCE_S, SECRET, RunningService, ServiceProcess, running_service
+from tests.services import SECRET, RunningService, ServiceProcess, running_service
 from tests.system.clients import ENDLESS, Stream
 from tests.system.tables import execute, write_orders
 from tests.waiting import eventually
@@ -65,9 +65,10 @@ async def listed(client: aiohttp.ClientSession, at: Any, by: dict[str, str]) -> 
 async def until_listed(
     client: aiohttp.ClientSession, at: Any, by: dict[str, str], wanted: dict[str, list[str]]
 ) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while await listed(client, at, by) != wanted:
-            await asyncio.sleep(0.02)
+    async def is_listed() -> bool:
+        return await listed(client, at, by) == wanted
+
+    await eventually(is_listed)
 
 
 async def test_revoked_device_gets_nothing_more_and_the_other_everything(
@@ -156,9 +157,11 @@ async def test_revocation_is_learned_after_the_listener_was_cut(
         "insert into orderstream.revocations (user_id, session_id, kept_until)"
         " values ('ann', 'phone', now() + interval '1 day')",
     )
-    async with asyncio.timeout(PATIENCE_S):
-        while await status(client, there, "/v1/orders", device("phone")) != 401:
-            await asyncio.sleep(0.01)
+
+    async def refused() -> bool:
+        return await status(client, there, "/v1/orders", device("phone")) == 401
+
+    await eventually(refused)
 
 
 async def test_revocation_survives_a_restart(client: aiohttp.ClientSession, database: str) -> None:
