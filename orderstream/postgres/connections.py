@@ -134,9 +134,7 @@ async def open_session(database_url: str, *, name: str, timeout_s: float, **live
     return Session(await translated(_connect(database_url, f"orderstream {name}", timeout_s, liveness)))
 
 
-async def _connect(
-    database_url: str, name: str, timeout_s: float, liveness: Mapping[str, int]
-) -> aiopg.Connection:
+async def _connect(database_url: str, name: str, timeout_s: float, liveness: Mapping[str, int]) -> aiopg.Connection:
     connection = None
     try:
         async with asyncio.timeout(timeout_s):

@@ -22,7 +22,7 @@ _log = structlog.get_logger()
 
 _RETRY_S = 0.25
 _PAGE_ROWS = 5000
-# A peer that vanished is noticed within 3 s, probed by the kernel: so long a logged-out session may still be shown events.
+# A peer that vanished is noticed within 3 s, by the kernel: for so long a logged-out session may still be shown events.
 _LIVENESS = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2, "tcp_user_timeout": 3000}
 # How often it is made sure that notifications come through, where the connection itself seems well.
 _PROBE_S = 30.0

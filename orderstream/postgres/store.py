@@ -15,7 +15,6 @@ from orderstream.postgres.connections import NotAValue, Row
 from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
 
-
 # How long an answer is kept back until it is known who may see it: as long as it mostly takes to connect again.
 _KEPT_BACK_S = 1.0
 

@@ -1,6 +1,5 @@
 """The database goes away and comes back: streams stay open, what needs it is told to wait, nothing is lost."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -8,9 +7,10 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from tests.postgres.servers import TestServer
-from tests.services import PATIENCE_S, Address, RunningService, ServiceProcess, running_service
+from tests.services import Address, RunningService, ServiceProcess, running_service
 from tests.system.clients import Stream, get, open_stream, poll, ready
 from tests.system.tables import execute, write_orders
+from tests.waiting import eventually_asked
 
 
 @pytest.fixture
@@ -37,9 +37,11 @@ async def served(lost: str) -> AsyncIterator[RunningService]:
 
 async def until_ready(session: aiohttp.ClientSession, at: Address, wanted: bool) -> None:
     """Asks until the answer is the one wanted."""
-    async with asyncio.timeout(PATIENCE_S):
-        while await ready(session, at) is not wanted:
-            await asyncio.sleep(0.02)
+
+    async def as_wanted() -> bool:
+        return await ready(session, at) is wanted
+
+    await eventually_asked(as_wanted)
 
 
 async def next_orders(stream: Stream, count: int) -> list[str | None]:

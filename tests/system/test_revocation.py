@@ -12,11 +12,11 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from tests.postgres.servers import TestServer
-from tests.services import PATIENCE_S, SECRET, RunningService, ServiceProcess, running_service
+from tests.services import SECRET, RunningService, ServiceProcess, running_service
 from tests.system.clients import ENDLESS, Stream
 from tests.system.relay import relay
 from tests.system.tables import execute, write_orders
-from tests.waiting import eventually
+from tests.waiting import eventually, eventually_asked
 
 SETTINGS = {"session_write_s": 0.05, "session_beat_s": 0.2}
 # "On every process within a second."
@@ -69,9 +69,10 @@ async def listed(client: aiohttp.ClientSession, at: Any, by: dict[str, str]) -> 
 async def until_listed(
     client: aiohttp.ClientSession, at: Any, by: dict[str, str], wanted: dict[str, list[str]]
 ) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while await listed(client, at, by) != wanted:
-            await asyncio.sleep(0.02)
+    async def as_wanted() -> bool:
+        return await listed(client, at, by) == wanted
+
+    await eventually_asked(as_wanted)
 
 
 async def test_revoked_device_gets_nothing_more_and_the_other_everything(
@@ -160,16 +161,18 @@ async def test_revocation_is_learned_after_the_listener_was_cut(
         "insert into orderstream.revocations (user_id, session_id, kept_until)"
         " values ('ann', 'phone', now() + interval '1 day')",
     )
-    async with asyncio.timeout(PATIENCE_S):
-        while await status(client, there, "/v1/orders", device("phone")) != 401:
-            await asyncio.sleep(0.01)
+
+    async def refused() -> bool:
+        return await status(client, there, "/v1/orders", device("phone")) == 401
+
+    await eventually_asked(refused)
 
 
 @pytest.mark.parametrize("leading", [False, True])
 async def test_process_that_does_not_hear_of_revocations_shows_nothing_new(
     client: aiohttp.ClientSession, private_postgres: TestServer, leading: bool
 ) -> None:
-    """Its LISTEN is lost, nothing else, and a device is logged out elsewhere: from then on nobody is shown what happens,
+    """Its LISTEN alone is lost, and a device is logged out elsewhere: nobody is shown what happens from then on,
     and readiness says why. When it hears again the device is told, and the other has missed nothing."""
     database = private_postgres.dsn(private_postgres.create_database())
     settings = SETTINGS | {"heartbeat_s": 0.2, "query_timeout_s": 3.0}
