@@ -71,7 +71,11 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         url = settings.database_url
         self._pool = Pool(url, size=settings.pool_size, timeout_s=settings.query_timeout_s)
-        self._store = PostgresStore(self._pool, part_of(settings, StoreSettings))
+        self.sessions = Sessions(linger_s=settings.poll_linger_s, max_polling=settings.max_polling_devices)
+        self.revocations = RevocationListener(url, self.sessions, self.meter, timeout_s=settings.query_timeout_s)
+        # Nothing is shown to anybody while it is not known who was logged out.
+        permitted = self.revocations.connected
+        self._store = PostgresStore(self._pool, part_of(settings, StoreSettings), permitted=permitted)
         self.hub = Hub(self._store, self.meter, part_of(settings, HubLimits))
         self.follower = Follower(
             url,
@@ -80,16 +84,15 @@ class Service:
             probe_s=settings.safety_net_s,
             timeout_s=settings.query_timeout_s,
             leading=lambda: self.sequencer.leading,
+            permitted=permitted,
         )
         self.sequencer = Sequencer(url, part_of(settings, SequencerSettings), self.follower.take, self.meter)
         self._retention = Retention(
             self._pool, part_of(settings, RetentionSettings), lambda: self.sequencer.leading, self.meter
         )
-        self.sessions = Sessions(linger_s=settings.poll_linger_s, max_polling=settings.max_polling_devices)
         self._session_store = PostgresSessions(
             self._pool, self.sessions, part_of(settings, SessionSettings), self.meter
         )
-        self.revocations = RevocationListener(url, self.sessions, self.meter, timeout_s=settings.query_timeout_s)
         self.vitals = VitalsWatch(
             self._pool, self.meter, lambda: self.follower.position, every_s=settings.vitals_every_s
         )

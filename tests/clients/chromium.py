@@ -23,6 +23,10 @@ _REPORT = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
 _PAGE = f"<!doctype html><title>orders</title><script type=module>{_REPORT}; window.report = report</script>"
 _PATH = "/page"
 _OPEN = "url => { report(new EventSource(url, { withCredentials: true }), tell) }"
+_TICKET = """async ([url, jwt]) => {
+    const answer = await fetch(url, { method: "POST", headers: { Authorization: `Bearer ${jwt}` } });
+    return (await answer.json()).ticket;
+}"""
 
 _FLAGS = (
     "--disable-gpu",
@@ -66,9 +70,14 @@ async def log_in(page: Page, service: ServiceProcess, jwt: str) -> None:
     await page.context.add_cookies([{"name": COOKIE, "value": jwt, "url": service.url, "httpOnly": True}])
 
 
-async def follow(page: Page, service: ServiceProcess) -> None:
+async def follow(page: Page, service: ServiceProcess, query: str = "") -> None:
     """Opens the stream."""
-    await page.evaluate(_OPEN, f"{service.url}/v1/orders/stream")
+    await page.evaluate(_OPEN, f"{service.url}/v1/orders/stream{query}")
+
+
+async def ticket(page: Page, service: ServiceProcess, jwt: str) -> str:
+    """One that the page fetches with a JWT that it holds itself."""
+    return str(await page.evaluate(_TICKET, [f"{service.url}/v1/tickets", jwt]))
 
 
 @asynccontextmanager
