@@ -10,18 +10,22 @@ import pytest
 from playwright.async_api import Page, expect
 
 from orderstream.demo import exchange
-from tests.browser.site import DESKTOP, PHONE, DemoService, chromium, device, serious_faults, shows, signed_in, table
+from tests.browser.site import (
+    DESKTOP,
+    PHONE,
+    WATCH_SHIFTS,
+    DemoService,
+    device,
+    serious_faults,
+    shows,
+    signed_in,
+    table,
+)
+from tests.clients.chromium import launched
 
 pytestmark = pytest.mark.system
 
 USER = "zoe"
-# Shifts that nobody's hand caused, added up; what the page itself does with a click is allowed.
-_WATCH_SHIFTS = """() => {
-    window.shifted = 0;
-    new PerformanceObserver((list) => {
-        for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.shifted += shift.value;
-    }).observe({ type: "layout-shift" });
-}"""
 
 
 @asynccontextmanager
@@ -54,13 +58,13 @@ async def test_order_is_placed_watched_and_cancelled(database: str, kind: dict[s
     async with (
         DemoService(database) as service,
         table(database) as orders,
-        chromium() as browser,
+        launched() as browser,
         device(browser, service.url, kind) as context,
         trading(database),
     ):
         await service.ready()
         page = await signed_in(context, USER)
-        await page.evaluate(_WATCH_SHIFTS)
+        await page.evaluate(WATCH_SHIFTS)
         notices = page.locator("#notices")
         await place(page, "BTC-USD", "0.5")
         await expect(page).to_have_url(f"{service.url}/")

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.site import PHONE, DemoService, Table, chromium, device, signed_in, table
+from tests.browser.site import PHONE, DemoService, Table, device, signed_in, table
+from tests.clients.chromium import launched
 
 pytestmark = pytest.mark.system
 
@@ -35,7 +36,7 @@ async def orders(database: str) -> AsyncIterator[Table]:
 async def page(database: str, orders: Table) -> AsyncIterator[Page]:
     async with (
         DemoService(database) as service,
-        chromium() as browser,
+        launched() as browser,
     ):
         await service.ready()
         async with device(browser, service.url, PHONE) as context:

@@ -27,7 +27,8 @@ class Signed {
     #begun_ms = -BEGIN_AGAIN_MS;
     #renewal = null;
     #ledger = new Ledger();
-    #line = new ConnectionLine((text) => (this.#list.stale = text));
+    #line = new ConnectionLine((text) => this.#tellStale(text));
+    #stale = "";
     #list;
     #place = new PlaceForm((id, words) => this.#placed(id, words));
     #devices = new Devices();
@@ -57,11 +58,13 @@ class Signed {
     route(focus = false) {
         const [, where, id] = location.pathname.split("/");
         const route = where === "orders" && id ? "order" : ["place", "devices"].includes(where) ? where : "orders";
+        const left = this.#detail?.id;
         document.body.dataset.route = route;
         this.#devices.close();
         this.#detail?.close();
         this.#detail = route === "order" ? new OrderDetail(this.#ledger, decodeURIComponent(id)) : null;
         const shown = { order: this.#detail, devices: this.#devices }[route] ?? this.#place;
+        if (this.#detail) this.#detail.stale = this.#stale;
         this.#side.replaceChildren(shown.element);
         this.#place.close();
         shown.open?.();
@@ -72,7 +75,20 @@ class Signed {
         }
         this.#list.current = this.#detail?.id ?? null;
         this.#list.show();
-        if (focus) (route === "orders" ? this.#list.element : this.#side).querySelector("h1")?.focus({ preventScroll: true });
+        if (focus) this.#arrive(route);
+        else if (route === "orders" && left) this.#list.focus(left);
+    }
+
+    // From the top, unless the list stays where it was, beside it.
+    #arrive(route) {
+        (route === "orders" ? this.#list.element : this.#side).querySelector("h1")?.focus({ preventScroll: true });
+        if (route === "orders" || !this.#list.element.checkVisibility()) scrollTo({ top: 0, behavior: "instant" });
+    }
+
+    #tellStale(text) {
+        this.#stale = text;
+        this.#list.stale = text;
+        if (this.#detail) this.#detail.stale = text;
     }
 
     #begin() {
@@ -129,7 +145,6 @@ class Signed {
     #placed(id, words) {
         notices.say(`${words}: your order is on its way.`);
         go("/");
-        scrollTo({ top: 0 });
     }
 
     #header() {
@@ -186,7 +201,7 @@ async function signOut() {
 }
 
 function go(path) {
-    if (path !== location.pathname) history.pushState(null, "", path);
+    if (path !== location.pathname) history.pushState({ from: location.pathname }, "", path);
     signed?.route(true);
 }
 
@@ -197,7 +212,9 @@ document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[data-link]");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
-    go(link.pathname);
+    // Back to where the list was scrolled to, if that is where one came from.
+    if (link.matches(".back") && history.state?.from === link.pathname) history.back();
+    else go(link.pathname);
 });
 
 start();

@@ -82,7 +82,7 @@ const SAID = {
         return ["Offline", in_s < 1 ? "Trying again …" : `Tries again in ${in_s} s.`, "Try now"];
     },
     "signed-out": (_, cause) => {
-        if (cause === "too-many-connections") return ["Paused", "Too many of your windows are open.", "Use this one"];
+        if (cause === "too-many-connections") return ["Paused", "Too many windows are open.", "Use this one"];
         return ["Signed out", cause === "session-revoked" ? "on another device" : "", "Sign in"];
     },
 };

@@ -23,6 +23,7 @@ export class OrderDetail {
     #reason = h("div.reason");
     #facts = h("dl.facts");
     #timeline = h("ol.timeline");
+    #stale = h("span.stale");
     #said = h("p.said", { role: "alert" });
     #cancel = h("button", { type: "button", onclick: () => this.#askToCancel() }, "Cancel order");
     element;
@@ -31,7 +32,7 @@ export class OrderDetail {
         this.#ledger = ledger;
         this.#id = id;
         this.element = h("section.detail",
-            h("a.back", { href: "/", "data-link": "" }, "All orders"),
+            h("p.over", h("a.back", { href: "/", "data-link": "" }, "All orders"), this.#stale),
             h("header", this.#title, this.#state.element),
             this.#amount, this.#bar.element, h("p.since", this.#when), this.#reason, this.#cancel, this.#said,
             h("h2", "What happened"), this.#timeline,
@@ -48,6 +49,11 @@ export class OrderDetail {
             this.#timer = null;
             this.#look();
         }, GATHER_MS);
+    }
+
+    /** Since when what is shown may be old; empty while it is not. */
+    set stale(text) {
+        say(this.#stale, text);
     }
 
     get id() {
@@ -110,7 +116,9 @@ export class OrderDetail {
         const isBegun = this.#events[0]?.previous_status === null;
         if (!isBegun) told.push({ at: order.created_at, order: 0, content: [h("b", "Sent")] });
         told.sort((one, other) => (one.at < other.at ? 1 : one.at > other.at ? -1 : other.order - one.order));
-        return told.map(({ at, content }) => h("li", h("time", { datetime: at, title: day(at) }, exactTime(at)), h("div", content)));
+        const isOfToday = told.every(({ at }) => day(at) === day(Date.now()));
+        return told.map(({ at, content }) =>
+            h("li", h("time", { datetime: at, title: day(at) }, exactTime(at), isOfToday ? "" : h("small", day(at))), h("div", content)));
     }
 
     async #askToCancel() {

@@ -30,6 +30,14 @@ export class Rows {
         for (const [of, { element }] of this.#rows) mark(element, of === id);
     }
 
+    /** Moves the focus to the row of that item, wherever it is; scrolls nothing. */
+    focus(id) {
+        const at = this.#items.findIndex((item) => item.id === id);
+        if (at < 0) return;
+        const row = this.#rows.get(id)?.element ?? this.#put(id, at, null);
+        row.querySelector("a").focus({ preventScroll: true });
+    }
+
     /** Shows these items, each with an `id` and replaced when it changes. */
     show(items) {
         const top_px = this.#top_px;
