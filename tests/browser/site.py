@@ -147,17 +147,22 @@ async def _difference(page: Page, table: Table, user: str) -> object:
 
 
 async def serious_faults(page: Page) -> list[str]:
-    """What axe-core finds that is serious or critical, once nothing fades in or moves."""
+    """What axe-core finds that is serious or critical, in light and in dark, once nothing fades in or moves."""
     if not _AXE.exists():
         missing("the npm package axe-core")
-    await page.evaluate(_STILL)
     await page.evaluate(_AXE.read_text(encoding="utf-8"))
-    found = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [
-        f"{one['id']}: {one['nodes'][0]['html'][:120]} {one['nodes'][0]['failureSummary'][:200]}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
+    faults: list[str] = []
+    for scheme in ("dark", "light"):
+        await page.emulate_media(color_scheme=scheme)
+        await page.evaluate(_STILL)
+        found = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        faults += [f"{scheme}: {_told(one)}" for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    return faults
+
+
+def _told(violation: dict[str, Any]) -> str:
+    node = violation["nodes"][0]
+    return f"{violation['id']}: {node['html'][:120]} {node['failureSummary'][:200]}"
 
 
 @asynccontextmanager

@@ -205,7 +205,7 @@ async def test_device_is_signed_out_by_the_other(site: Site) -> None:
         await expect(lost.locator(".connection")).to_contain_text("on another device")
         site.orders.fill(order_id, 6)
         await shows(kept, site.orders, USER)
-        assert not await serious_faults(kept)
+        assert not await serious_faults(lost)
 
 
 async def test_three_tabs_share_one_connection(site: Site) -> None:

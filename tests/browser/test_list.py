@@ -83,3 +83,17 @@ async def test_list_is_walked_with_the_keyboard(page: Page) -> None:
     await expect(page.locator(".detail h1")).to_have_text("Buy KO")
     await page.go_back()
     await expect(page.locator(".rows li").first).to_be_visible()
+
+
+async def test_list_is_where_it_was_left(page: Page) -> None:
+    """An order is read from its top, however far down the list it was; the way back leads to its row."""
+    await page.mouse.wheel(0, 1800)
+    await expect(page.locator(".rows li[aria-posinset='20']")).to_be_in_viewport()
+    left_px = await page.evaluate("scrollY")
+    row = page.locator(".rows li[aria-posinset='20'] a")
+    await row.click()
+    await expect(page.locator(".detail h1")).to_be_in_viewport()
+    assert await page.evaluate("scrollY") == 0
+    await page.get_by_role("link", name="All orders").click()
+    await expect(row).to_be_focused()
+    assert await page.evaluate("scrollY") == left_px

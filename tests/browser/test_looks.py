@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.site import PHONE, DemoService, Table, device, serious_faults, signed_in, table
+from tests.browser.site import DESKTOP, PHONE, DemoService, Table, device, serious_faults, signed_in, table
 from tests.clients.chromium import launched, with_profile
 
 pytestmark = pytest.mark.system
@@ -112,10 +112,10 @@ async def walk(page: Page) -> AsyncIterator[str]:
     yield "devices"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_no_page_has_a_serious_fault(site: Site, scheme: str) -> None:
-    """As axe-core sees it: names, roles, contrast and order, on every page in both colours."""
-    async with device(site.browser, site.url, PHONE | {"color_scheme": scheme}) as context:
+@pytest.mark.parametrize("kind", [PHONE, DESKTOP], ids=["phone", "desktop"])
+async def test_no_page_has_a_serious_fault(site: Site, kind: dict[str, object]) -> None:
+    """As axe-core sees it: names, roles, contrast and order, on every page in light and in dark."""
+    async with device(site.browser, site.url, kind) as context:
         page = await context.new_page()
         assert {name: faults async for name in walk(page) if (faults := await serious_faults(page))} == {}
 

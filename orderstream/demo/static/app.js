@@ -27,26 +27,28 @@ class Signed {
     #begun_ms = -BEGIN_AGAIN_MS;
     #renewal = null;
     #ledger = new Ledger();
-    #line = new ConnectionLine((text) => this.#tellStale(text));
+    #over = new AbortController();
+    #line = new ConnectionLine((text) => this.#tellStale(text), this.#over.signal);
     #stale = "";
     #list;
     #place = new PlaceForm((id, words) => this.#placed(id, words));
     #devices = new Devices();
     #detail = null;
     #side = h("div.side");
-    #main = h("main", { id: "main" });
+    #main = h("main", { id: "main", tabindex: "-1" });
 
     constructor(session, symbols) {
         this.#session = session;
-        this.#list = new OrderList(this.#ledger, symbols);
+        this.#list = new OrderList(this.#ledger, symbols, this.#over.signal);
         this.#main.append(this.#list.element, this.#side);
-        page.replaceChildren(this.#header(), this.#main, tabs());
+        page.replaceChildren(this.#header(), tabs(), this.#main);
         this.#begin();
         this.#renewIn(session.expires_in_s * RENEW_AT);
         this.route();
     }
 
     close() {
+        this.#over.abort();
         clearTimeout(this.#renewal);
         this.#feed.close();
         this.#devices.close();
@@ -179,13 +181,14 @@ async function start(why = "") {
     document.body.dataset.route = "sign-in";
     page.replaceChildren(signInPage(session.users, (chosen) => {
         others.postMessage("signed");
-        enter(chosen);
+        enter(chosen, true);
     }, why));
 }
 
-async function enter(session) {
+async function enter(session, focus = false) {
     const traded = await backend.instruments().catch(() => ({ instruments: [] }));
     signed = new Signed(session, new Set(traded.instruments.map(({ symbol }) => symbol)));
+    if (focus) signed.route(true);
 }
 
 async function signOut() {

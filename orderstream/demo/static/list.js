@@ -10,7 +10,7 @@ const SHOWS = [["all", "All"], ["open", "Open"], ["closed", "Ended"]];
 
 export class OrderList {
     #ledger;
-    #rows = new Rows(row, () => this.#readOn());
+    #rows;
     // Over the room that the rows will take, so that the first one moves nothing.
     #none = h("p.none", { role: "status" });
     #end = h("p.end");
@@ -20,9 +20,10 @@ export class OrderList {
     #chosen = { show: "all", status: "", symbol: "", assetClass: "" };
     element;
 
-    /** `symbols` are those that the service can choose by. */
-    constructor(ledger, symbols) {
+    /** `symbols` are those that the service can choose by; `over` is when the list is of no use any more. */
+    constructor(ledger, symbols, over) {
         this.#ledger = ledger;
+        this.#rows = new Rows(row, () => this.#readOn(), over);
         this.symbols = symbols;
         this.#again.hidden = true;
         const heading = h("h1", { id: "list-name", tabindex: "-1" }, "Orders");

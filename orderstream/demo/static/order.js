@@ -24,6 +24,8 @@ export class OrderDetail {
     #facts = h("dl.facts");
     #timeline = h("ol.timeline");
     #stale = h("span.stale");
+    #missing = h("p.missing", { role: "status" });
+    #asked = 0;
     #said = h("p.said", { role: "alert" });
     #cancel = h("button", { type: "button", onclick: () => this.#askToCancel() }, "Cancel order");
     element;
@@ -35,7 +37,7 @@ export class OrderDetail {
             h("p.over", h("a.back", { href: "/", "data-link": "" }, "All orders"), this.#stale),
             h("header", this.#title, this.#state.element),
             this.#amount, this.#bar.element, h("p.since", this.#when), this.#reason, this.#cancel, this.#said,
-            h("h2", "What happened"), this.#timeline,
+            h("h2", "What happened"), this.#missing, this.#timeline,
             h("h2", "The order"), this.#facts);
         this.changed = () => this.#show();
         ledger.addEventListener("change", this.changed);
@@ -53,7 +55,10 @@ export class OrderDetail {
 
     /** Since when what is shown may be old; empty while it is not. */
     set stale(text) {
+        const isOver = text === "" && this.#stale.textContent !== "";
         say(this.#stale, text);
+        // What could not be asked for meanwhile.
+        if (isOver) this.stir();
     }
 
     get id() {
@@ -68,15 +73,19 @@ export class OrderDetail {
     #order = null;
 
     async #look() {
+        const asked = (this.#asked += 1);
         try {
             const [{ order, executions }, { events }] = await Promise.all([backend.order(this.#id), backend.events(this.#id)]);
+            // An answer that a later one overtook would take back what that one told.
+            if (asked !== this.#asked) return;
             this.#order = order;
             [this.#executions, this.#events] = [executions, events];
+            say(this.#missing, "");
         } catch (refused) {
             if (refused.status === 404) {
                 say(this.#said, "There is no such order, or it is not yours.");
                 if (this.#order === null) this.#title.textContent = "No such order";
-            }
+            } else say(this.#missing, "That cannot be looked up at the moment.");
         }
         this.#show();
     }

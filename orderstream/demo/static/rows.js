@@ -15,12 +15,12 @@ export class Rows {
     #current = null;
     element = h("ul.rows", { "aria-label": "Orders" });
 
-    /** `make(item)` gives `{element, show(item)}`; `onEnd` is called when the last row is near. */
-    constructor(make, onEnd) {
+    /** `make(item)` gives `{element, show(item)}`; `onEnd` is called when the last row is near, until `over`. */
+    constructor(make, onEnd, over) {
         this.#make = make;
         this.onEnd = onEnd;
-        addEventListener("scroll", () => this.#soon(), { passive: true });
-        addEventListener("resize", () => this.#soon());
+        addEventListener("scroll", () => this.#soon(), { passive: true, signal: over });
+        addEventListener("resize", () => this.#soon(), { signal: over });
         this.element.addEventListener("keydown", (event) => this.#move(event));
     }
 
