@@ -77,3 +77,13 @@ async def test_order_tells_the_day_of_what_was_not_today(page: Page, orders: Tab
         order_id,
     )
     await expect(happened.last).to_have_text(re.compile(r"^[\d:]{8}\.7893 Feb 2026$"))
+
+
+async def test_notice_is_gone_when_its_user_signed_out(page: Page, orders: Table, order_id: str) -> None:
+    """Whoever is at the sign-in page is not told what another one bought."""
+    orders.fill(order_id, 4)
+    notices = page.locator("#notices")
+    await expect(notices).to_have_text("Bought 4 AAPL at $230.00")
+    await page.get_by_role("button", name="Sign out").click()
+    await page.get_by_role("button", name=USER, exact=True).wait_for()
+    await expect(notices).to_be_empty()

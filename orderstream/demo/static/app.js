@@ -169,6 +169,7 @@ let signed = null;
 async function start(why = "") {
     signed?.close();
     signed = null;
+    notices.clear();
     let session;
     try {
         session = await backend.session();

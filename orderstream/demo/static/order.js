@@ -2,7 +2,7 @@
 import * as backend from "./backend.js";
 import { sayAgo } from "./clock.js";
 import { h, say } from "./dom.js";
-import { day, exactTime, price, quantity } from "./format.js";
+import { day, exactTime, price, quantity, shortPrice } from "./format.js";
 import { bar, chip } from "./parts.js";
 import * as words from "./words.js";
 
@@ -100,7 +100,7 @@ export class OrderDetail {
         this.#state.show(order);
         this.#bar.show(order);
         this.#amount.replaceChildren(h("b", quantity(order, "filled_quantity")), ` of ${quantity(order, "quantity")} filled`,
-            order.average_price === null ? "" : ` at ${price(order, "average_price")}`);
+            order.average_price === null ? "" : ` at ${shortPrice(order, "average_price")}`);
         sayAgo(this.#when, order.updated_at, words.latest(order.status));
         this.#showReason(order);
         this.#cancel.hidden = !words.CANCELLABLE.has(order.status);
@@ -172,6 +172,7 @@ function facts(order) {
         ["Type", words.orderType(order.order_type)],
         ["Limit price", order.price === null ? null : price(order, "price")],
         ["Stop price", order.stop_price === null ? null : price(order, "stop_price")],
+        ["Average price", order.average_price === null ? null : price(order, "average_price")],
         ["Quantity", quantity(order, "quantity")],
         ["Remaining", quantity(order, "remaining_quantity")],
         ["Good for", words.timeInForce(order.time_in_force)],
