@@ -1,12 +1,14 @@
 """The list of orders: read on as one scrolls, chosen from, walked through with the keyboard."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.browser.site import PHONE, DemoService, Table, device, signed_in, table
 from tests.clients.chromium import launched
+from tests.services import PATIENCE_S
 
 pytestmark = pytest.mark.system
 
@@ -43,12 +45,18 @@ async def page(database: str, orders: Table) -> AsyncIterator[Page]:
             yield await signed_in(context, USER)
 
 
+async def scroll_to(page: Page, row: Locator) -> None:
+    """Scrolls down until that row is there: each page of orders is asked for when one is near its end."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await row.count() == 0:
+            await page.mouse.wheel(0, 4000)
+            await page.wait_for_timeout(50)
+
+
 async def test_list_is_read_on_when_it_is_scrolled(page: Page, orders: Table) -> None:
     """Down to the last order; and what arrives meanwhile does not push away what is being read."""
     last, end = page.locator(f".rows li[aria-posinset='{OLD + 1}']"), page.get_by_text("That is all of them.")
-    while await last.count() == 0:
-        await page.mouse.wheel(0, 4000)
-        await page.wait_for_timeout(50)
+    await scroll_to(page, last)
     await expect(end).to_be_visible()
     before = await last.bounding_box()
     orders.insert(USER, 3)
@@ -67,7 +75,7 @@ async def test_list_has_what_was_chosen(page: Page) -> None:
     await page.get_by_label("Ended", exact=True).check()
     await page.get_by_label("Class", exact=True).select_option("crypto")
     await page.get_by_label("Status", exact=True).select_option("rejected")
-    await page.mouse.wheel(0, 4000)
+    await scroll_to(page, page.locator(f".rows li[aria-posinset='{OLD // 10}']"))
     await expect(found).to_have_attribute("aria-setsize", str(OLD // 10))
     await page.mouse.wheel(0, -9000)
     await page.get_by_role("searchbox", name="Symbol").fill("k")
@@ -96,4 +104,4 @@ async def test_list_is_where_it_was_left(page: Page) -> None:
     assert await page.evaluate("scrollY") == 0
     await page.get_by_role("link", name="All orders").click()
     await expect(row).to_be_focused()
-    assert await page.evaluate("scrollY") == left_px
+    await page.wait_for_function("left_px => scrollY === left_px", arg=left_px)
