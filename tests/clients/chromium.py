@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from orderstream.settings import Settings
 from tests.clients.programs import program
@@ -108,6 +108,18 @@ async def launched() -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+@asynccontextmanager
+async def with_profile(folder: Path) -> AsyncIterator[BrowserContext]:
+    """The browser as a person has it, with a profile; a page of `launched` is one in a private window."""
+    path = program("chromium", "google-chrome")
+    async with async_playwright() as playwright:
+        context = await playwright.chromium.launch_persistent_context(folder, executable_path=path, args=list(_FLAGS))
+        try:
+            yield context
+        finally:
+            await context.close()
 
 
 @asynccontextmanager
