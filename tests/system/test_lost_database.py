@@ -10,7 +10,6 @@ from tests.postgres.servers import TestServer
 from tests.services import RunningService, ServiceProcess, running_service
 from tests.system.clients import expect_unavailable, get, next_orders, open_stream, poll, until_ready
 from tests.system.tables import execute, write_orders
-from tests.waiting import eventually
 
 
 @pytest.fixture
