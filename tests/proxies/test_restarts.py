@@ -6,6 +6,7 @@ The client is a browser's EventSource, the strictest there is: at any status but
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -13,9 +14,12 @@ import pytest
 from tests.clients import chromium
 from tests.clients.record import Record
 from tests.clients.trade import ORDERS, USER, opened, trading
-from tests.proxies.fronts import ORIGIN, Front
+from tests.postgres.servers import TestServer
+from tests.proxies.conftest import SETTINGS
+from tests.proxies.fronts import ORIGIN, Front, haproxy, in_front
 from tests.services import PATIENCE_S, ServiceProcess
-from tests.system.clients import get, poll
+from tests.system.clients import get, open_stream, poll
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.system
 
@@ -123,6 +127,27 @@ async def test_held_poll_moves_to_the_other_service_when_its_own_is_killed(
     answers = await asyncio.gather(*held)
     assert {answer.status for answer in answers} == {200}
     assert {answer.body["events"][0]["id"].partition(".")[2] for answer in answers} == {"1"}
+
+
+async def test_service_speaks_for_itself_when_no_service_is_ready(
+    private_postgres: TestServer, tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    """HAProxy, which asks for health, sends requests on all the same: a lost database is not for it to explain."""
+    database = private_postgres.dsn(private_postgres.create_database())
+    async with ServiceProcess(database, **SETTINGS) as service:
+        await service.ready()
+        async with in_front(haproxy, (service, service), tmp_path) as front:
+            private_postgres.stop()
+            await eventually(lambda: front.logs().count("/orderstream-2 is DOWN") >= 2)
+            refused = await get(session, front, USER, "/v1/orders")
+            async with open_stream(session, front, USER) as stream:
+                told = (await stream.rest())[-1]
+    assert (refused.status, refused.body["type"]) == (503, "urn:orderstream:problem:database-unavailable")
+    assert (told.event, told.data["reason"], "X-Content-Type-Options" in stream.response.headers) == (
+        "goaway",
+        "overload",
+        True,
+    )
 
 
 async def service_holds(session: aiohttp.ClientSession, service: ServiceProcess) -> None:
