@@ -138,7 +138,8 @@ async def test_service_speaks_for_itself_when_no_service_is_ready(
         await service.ready()
         async with in_front(haproxy, (service, service), tmp_path) as front:
             private_postgres.stop()
-            await eventually(lambda: front.logs().count("/orderstream-2 is DOWN") >= 2)
+            for name in ("orderstream-1", "orderstream-2"):
+                await eventually(lambda name=name: f"streams/{name} is DOWN" in front.logs())
             refused = await get(session, front, USER, "/v1/orders")
             async with open_stream(session, front, USER) as stream:
                 told = (await stream.rest())[-1]
