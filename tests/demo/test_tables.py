@@ -1,12 +1,12 @@
 """The demo's connections: what cancelling does, by which a lost database ends a whole group of them."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from orderstream.demo.tables import open_tables
+from tests.waiting import heeds_cancelling
 
 
 async def look_again_and_again(database: str) -> None:
@@ -29,11 +29,4 @@ async def test_cancelling_as_the_answer_arrives_is_heeded(
     """At whichever turn of the loop it comes: a group that waits for one who did not heed it would wait for ever."""
     working = asyncio.ensure_future(work(database))
     await asyncio.wait([working], timeout=0.1)
-    time.sleep(0.02)  # The loop stands still until the answer is there.
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    working.cancel()
-    done, _ = await asyncio.wait([working], timeout=2)
-    working.cancel()
-    assert done
-    assert working.cancelled()
+    assert await heeds_cancelling(working, turns)
