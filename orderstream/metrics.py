@@ -36,6 +36,11 @@ class PrometheusMeter:
             "orderstream_written_to_sent_seconds", "From the trigger's written_at to the socket.",
             ["transport"], buckets=_LATENCY_BUCKETS_S, registry=registry,
         )  # fmt: skip
+        self._acknowledged = Histogram(
+            "orderstream_written_to_acknowledged_seconds",
+            "From the trigger's written_at to the client's word that it has it, which is sampled.",
+            ["transport"], buckets=_LATENCY_BUCKETS_S, registry=registry,
+        )  # fmt: skip
         self._followed = Histogram(
             "orderstream_written_to_followed_seconds", "From the trigger's written_at to this process.",
             buckets=_LATENCY_BUCKETS_S, registry=registry,
@@ -82,6 +87,9 @@ class PrometheusMeter:
                 self._resets.labels(item.reason).inc()
         if count:
             self._events.labels(transport).inc(count)
+
+    def acknowledged(self, transport: str, event: Event) -> None:
+        self._acknowledged.labels(transport).observe(self._clock() - event.written_at)
 
     def polled(self, outcome: str) -> None:
         self._polls.labels(outcome).inc()
