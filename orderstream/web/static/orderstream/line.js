@@ -7,7 +7,7 @@ import { Hole } from "./book.js";
 import { NoCredential } from "./credential.js";
 import { Began, Cause, Dismissed, Due, PollLost, State, StreamLost, Timer, Transport, Woken } from "./happenings.js";
 import { Machine } from "./machine.js";
-import { StreamReader, readPoll } from "./reader.js";
+import { PollReader, StreamReader } from "./reader.js";
 import { poll, stream } from "./transports.js";
 import { Malformed } from "./wire.js";
 
@@ -18,6 +18,7 @@ export class Line {
     #url;
     #credential;
     #book;
+    #acks;
     #limits;
     #around;
     #listener;
@@ -25,22 +26,25 @@ export class Line {
     #open = new Map();
     #timers = new Map();
     #due_s = new Map();
-    #jwts = new Map();
-    #reader = null;
+    #links = new Map();
+    #streamReader = null;
+    #pollReader;
     #keeper = null;
     #heard_s = 0;
     #every_s = null;
     #closed = false;
 
     /** `listener` has `told`, `connection` and `problem`. */
-    constructor({ url, credential, book, limits, around }, listener) {
+    constructor({ url, credential, book, acks, limits, around }, listener) {
         this.#url = url;
         this.#credential = credential;
         this.#book = book;
+        this.#acks = acks;
         this.#limits = limits;
         this.#around = around;
         this.#listener = listener;
         this.#machine = new Machine(limits, around.random);
+        this.#pollReader = this.#newPollReader();
     }
 
     start() {
@@ -52,6 +56,7 @@ export class Line {
     close() {
         this.#closed = true;
         this.#around.clearTimer(this.#keeper);
+        this.#acks.close();
         for (const transport of [...this.#open.keys()]) this.#leave(transport);
         for (const timer of [...this.#timers.keys()]) this.#stop(timer);
     }
@@ -89,7 +94,7 @@ export class Line {
         if (kind === "OpenStream") this.#connect(Transport.SSE, (link, cursor) => this.#stream(link, cursor));
         else if (kind === "AskPoll") this.#connect(Transport.LONG_POLL, poll);
         else if (kind === "CloseStream") this.#leave(Transport.SSE);
-        else if (kind === "ClosePoll") this.#leave(Transport.LONG_POLL);
+        else if (kind === "ClosePoll") this.#closePoll();
         else if (kind === "Wait") this.#wait(timer, action.for_s);
         else if (kind === "Stop") this.#stop(timer);
         else if (kind === "Hasten" && this.#timers.has(timer)) this.#wait(timer, 0);
@@ -111,6 +116,11 @@ export class Line {
     #stop(timer) {
         this.#around.clearTimer(this.#timers.get(timer));
         this.#timers.delete(timer);
+    }
+
+    #closePoll() {
+        this.#leave(Transport.LONG_POLL);
+        this.#pollReader = this.#newPollReader();
     }
 
     #leave(transport) {
@@ -139,9 +149,10 @@ export class Line {
 
     async #link(transport, signal, hear) {
         const jwt = await this.#credential.jwt();
-        this.#jwts.set(transport, jwt);
         const [url, limits, around] = [this.#url, this.#limits, this.#around];
-        return { url, jwt, limits, around, signal, hear, renewable: this.#credential.renewable };
+        const link = { url, jwt, limits, around, signal, hear, renewable: this.#credential.renewable };
+        this.#links.set(transport, link);
+        return link;
     }
 
     #noJwt(transport, error) {
@@ -151,8 +162,16 @@ export class Line {
     }
 
     #stream(link, cursor) {
-        this.#reader = new StreamReader(this.#book, link.renewable);
+        this.#streamReader = new StreamReader(this.#book, link.renewable, (at) => this.#cameLive(Transport.SSE, at));
         return stream(link, cursor);
+    }
+
+    #newPollReader() {
+        return new PollReader(this.#book, (at) => this.#cameLive(Transport.LONG_POLL, at));
+    }
+
+    #cameLive(transport, at) {
+        this.#acks.offer(this.#links.get(transport), at, transport);
     }
 
     #judge(heard) {
@@ -164,7 +183,7 @@ export class Line {
         }
         const isFrame = heard.name !== undefined;
         const lost = isFrame ? StreamLost : PollLost;
-        const read = isFrame ? this.#reader.read(heard) : readPoll(this.#book, heard.body, heard.held);
+        const read = (isFrame ? this.#streamReader : this.#pollReader).read(heard);
         try {
             for (const { told, happening } of read) {
                 if (told !== undefined) this.#listener.told(told);
@@ -184,7 +203,7 @@ export class Line {
     }
 
     #renew() {
-        for (const jwt of this.#jwts.values()) this.#credential.spoil(jwt);
+        for (const { jwt } of this.#links.values()) this.#credential.spoil(jwt);
         if (this.#credential.renewable) this.#keepFresh();
     }
 
