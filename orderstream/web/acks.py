@@ -1,8 +1,8 @@
 """`POST /v1/acks`: a client says how far it has applied, so that the time from the write to its word is known.
 
-Two clocks are never subtracted: the word's arrival is read on ours, as the database's, and the client's is not asked
-for. Only memory is looked at, the user's own channel and the session's own deliveries: whoever acknowledges can make us
-neither read the table nor count an event twice.
+A client's clock is not asked for: the time from the event's `written_at` to the arrival of the word is the meter's to
+take, as it does for what was sent. Only memory is looked at, the user's own channel and the session's own deliveries:
+whoever acknowledges can make us neither read the table nor count an event twice for a delivery.
 """
 
 from typing import Annotated, Literal

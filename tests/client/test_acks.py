@@ -4,14 +4,13 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
-from typing import Any
 
 import pytest
 from aiohttp import web
 
 from orderstream.client import Feed, Limits
 from tests.client import script as s
+from tests.client.followed import followed
 from tests.client.script import Script, at
 from tests.waiting import eventually
 
@@ -24,23 +23,8 @@ async def script() -> AsyncIterator[Script]:
         yield running
 
 
-@asynccontextmanager
-async def followed(script: Script, **limits: Any) -> AsyncIterator[Feed]:
-    """A feed that is being read; what it raised is raised here."""
-    feed = Feed(script.url, "jwt", limits=Limits(**limits))
-
-    async def read() -> None:
-        async with aclosing(aiter(feed)) as events:  # type: ignore[type-var]
-            async for _ in events:
-                pass
-
-    reading = asyncio.create_task(read())
-    try:
-        yield feed
-        assert not reading.done(), reading
-    finally:
-        reading.cancel()
-        await asyncio.wait([reading])
+def new_feed(script: Script, **limits: float) -> Feed:
+    return Feed(script.url, "jwt", limits=Limits(**limits))  # type: ignore[arg-type]
 
 
 def knows(feed: Feed, *ids: str) -> Callable[[], bool]:
@@ -51,7 +35,8 @@ async def test_live_event_of_a_stream_is_acknowledged_with_the_jwt_of_the_stream
     """Not the snapshot, not the replay; and of a burst the first only."""
     burst = [s.order(seq, f"b{seq}") for seq in range(6, 12)]
     script.streams = [s.stream(s.snapshot(4), s.order(5, "a"), s.live(5), *burst)]
-    async with followed(script) as feed:
+    feed = new_feed(script)
+    async with followed(feed):
         await eventually(knows(feed, "b11"))
         await eventually(lambda: script.acks)
     assert script.acks == [{"cursor": at(6), "transport": "sse"}]
@@ -63,7 +48,7 @@ async def test_live_event_of_a_poll_is_acknowledged_as_such(script: Script) -> N
     """It came after a poll that was answered."""
     script.streams = [s.status(502)] * 3
     script.polls = [s.body({"cursor": at(4), "orders": [], "executions": []}), s.body(POLLED)]
-    async with followed(script, backoff_s=0.001):
+    async with followed(new_feed(script, backoff_s=0.001)):
         await eventually(lambda: script.acks)
     assert script.acks == [{"cursor": at(5), "transport": "poll"}]
 
@@ -71,7 +56,8 @@ async def test_live_event_of_a_poll_is_acknowledged_as_such(script: Script) -> N
 async def test_nothing_is_acknowledged_when_the_limit_is_0(script: Script) -> None:
     """Whoever does not want to be measured is not."""
     script.streams = [s.stream(s.snapshot(4), s.live(4), s.order(5, "a"), hold=False), s.stream(s.live(5))]
-    async with followed(script, ack_every_s=0, backoff_s=0.001) as feed:
+    feed = new_feed(script, ack_every_s=0, backoff_s=0.001)
+    async with followed(feed):
         await eventually(lambda: len(script.stream_requests) == 2 and feed.connection.state == "live")
     assert script.acks == []
 
@@ -102,10 +88,10 @@ async def test_feed_goes_on_whatever_becomes_of_an_acknowledgement(script: Scrip
             texts.put_nowait(s.order(written[-1], "a", version=written[-1]))
         return len(script.acks) == 2
 
-    written = [5]
+    feed, written = new_feed(script, ack_every_s=0.001, first_byte_s=0.2), [5]
     script.ack, script.streams = answer, [stream]
     texts.put_nowait(s.snapshot(4) + s.live(4) + s.order(5, "a"))
-    async with followed(script, ack_every_s=0.001, first_byte_s=0.2) as feed:
+    async with followed(feed):
         await eventually(acknowledged_again)
     assert script.acks[0]["cursor"] == at(5)
     assert len(script.stream_requests) == 1
