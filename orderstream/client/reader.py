@@ -151,6 +151,10 @@ class PollReader:
         self._came_live = came_live
         self._replaying = True
 
+    def caught_up(self) -> None:
+        """A poll was answered that nothing is new."""
+        self._replaying = False
+
     def read(self, polled: Polled) -> Iterator[Event | Happening]:
         """Ends with PollAnswered; `held` there is also true for an answer that told something."""
         answer = wire.decode(polled.body, wire.PollAnswer)

@@ -73,13 +73,18 @@ def run_poll(case: Case) -> list[Any]:
 
 
 def run_live(case: Case) -> list[str]:
-    """`frames` of a stream, then `answers` of polls, after a book at `cursor` -> the cursors of what came live."""
+    """`frames` of a stream, then `answers` of polls, after a book at `cursor` -> the cursors of what came live.
+
+    An answer that is null says that nothing is new."""
     book, live = _book_at(case), list[str]()
     stream = StreamReader(book, renewable=True, came_live=lambda cursor: live.append(str(cursor)))
     poll = PollReader(book, came_live=lambda cursor: live.append(str(cursor)))
     for name, id, payload in case.get("frames", ()):
         _said(stream.read(Frame(name, json.dumps(payload), id)))
     for body in case.get("answers", ()):
+        if body is None:
+            poll.caught_up()
+            continue
         _said(poll.read(Polled(json.dumps(body).encode(), held=True)))
     return live
 

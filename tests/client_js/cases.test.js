@@ -83,7 +83,10 @@ function runLive({ cursor: at, frames = [], answers = [] }) {
     const stream = new StreamReader(book, true, cameLive);
     const poll = new PollReader(book, cameLive);
     for (const [name, id, payload] of frames) said(stream.read({ name, id, payload: asText(payload) }));
-    for (const body of answers) said(poll.read({ body: asText(body), held: true }));
+    for (const body of answers) {
+        if (body === null) poll.caughtUp();
+        else said(poll.read({ body: asText(body), held: true }));
+    }
     return live;
 }
 

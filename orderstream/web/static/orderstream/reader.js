@@ -139,6 +139,11 @@ export class PollReader {
         this.#cameLive = cameLive;
     }
 
+    /** A poll was answered that nothing is new. */
+    caughtUp() {
+        this.#replaying = false;
+    }
+
     /** Of the body of a poll's 200; `held` tells whether the server waited before it answered. Ends with PollAnswered. */
     *read({ body, held }) {
         const answer = decode(body);
