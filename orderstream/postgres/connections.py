@@ -141,6 +141,7 @@ async def _connect(database_url: str, name: str, timeout_s: float, liveness: Map
             connection = await _first_that_answers(
                 database_url, timeout=timeout_s, application_name=name, **{**_LIVENESS, **liveness}, **_AS_TEXT
             )
+            _honour_cancellation()
     except BaseException:
         # The time may run out together with the answer.
         if connection is not None:
