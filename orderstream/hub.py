@@ -162,6 +162,12 @@ class Hub:
         for channel in list(self._channels.values()):
             yield from list(channel.subscribers)
 
+    def event(self, user_id: str, cursor: Cursor) -> Event | None:
+        """The user's event of `cursor`, where it is in memory: the table is not asked. `user_id` is the authenticated
+        user (I6)."""
+        channel = self._channels.get(user_id)
+        return None if channel is None else channel.log.event(cursor)
+
     @property
     def channel_count(self) -> int:
         return len(self._channels)

@@ -441,6 +441,22 @@ async def test_forgetting_loses_nothing_and_resets_nobody(
     assert client.resets == []
 
 
+@in_turns
+async def test_event_is_found_in_the_channel_of_its_user_only(
+    make_hub: Callable[..., Hub], store: LateStore, table: MemoryStore
+) -> None:
+    """From memory: the store is not asked, and no channel is opened for whoever has none."""
+    hub = make_hub()
+    Client("ann").connect(hub)
+    Client("bob").connect(hub)
+    await settle()
+    table.place("ann")
+    asked, channels, cursor = list(store.questions), hub.channel_count, Cursor(table.epoch, 1)
+    found = {user_id: hub.event(user_id, cursor) for user_id in ("ann", "bob", "cat")}
+    assert {user_id: event and event.seq for user_id, event in found.items()} == {"ann": 1, "bob": None, "cat": None}
+    assert (store.questions, hub.channel_count) == (asked, channels)
+
+
 @pytest.mark.parametrize("cursor", [None, "0a0a0a0a.0"])
 @in_turns
 async def test_epoch_that_a_page_knows_first_is_in_force(

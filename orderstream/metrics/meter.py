@@ -56,10 +56,15 @@ class PrometheusMeter:
         self.sent_latencies = LatencyFamily(
             "orderstream_written_to_sent_seconds", "From the trigger's written_at to the socket.", "transport"
         )
+        self._acknowledged = LatencyFamily(
+            "orderstream_written_to_acknowledged_seconds",
+            "From the trigger's written_at to the client's word that it has it, which is sampled.",
+            "transport",
+        )
         self._loop_lag = LatencyFamily("orderstream_loop_lag_seconds", "How late the event loop's timer was.")
         for family in (
             *(self._events, self._bytes),
-            *(self._sequenced, self._followed, self.sent_latencies, self._loop_lag),
+            *(self._sequenced, self._followed, self.sent_latencies, self._acknowledged, self._loop_lag),
         ):
             registry.register(family)
 
@@ -83,6 +88,9 @@ class PrometheusMeter:
                 counts[transport, item.name] += 1
             elif isinstance(item, Reset):
                 self._resets.labels(item.reason).inc()
+
+    def acknowledged(self, transport: str, event: Event) -> None:
+        self._acknowledged.series[transport].observe(self._clock() - event.written_at)
 
     def slowed(self) -> None:
         self._slow.inc()

@@ -6,7 +6,7 @@ from aiohttp import web
 from orderstream.hub import Hub
 from orderstream.ports import Meter, OrderReader, SessionStore
 from orderstream.sessions import Sessions
-from orderstream.web import orders, poll, sessions, stream, tickets
+from orderstream.web import acks, orders, poll, sessions, stream, tickets
 from orderstream.web.headers import hardened
 from orderstream.web.identity import Authenticator
 from orderstream.web.limits import LIMITS, Limits, LimitSettings, admission
@@ -68,6 +68,7 @@ def make_app(
             web.get("/v1/sessions", sessions.list_sessions, allow_head=False),
             web.delete("/v1/sessions/{session_id}", sessions.revoke_session),
             web.post("/v1/tickets", tickets.issue_ticket),
+            web.post("/v1/acks", acks.acknowledge),
         ]
     )
     add_description(app, jwt_cookie=authenticator.jwt_cookie)

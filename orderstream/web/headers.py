@@ -13,6 +13,8 @@ _ALWAYS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+# Of an answer about a user: kept by nobody, and nobody else's.
+PRIVATE = {"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie, Origin"}
 # Nothing that we answer is a document, but for a page that brings a policy of its own.
 _POLICY = "default-src 'none'; frame-ancestors 'none'"
 
