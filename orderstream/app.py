@@ -1,6 +1,7 @@
 """Puts the parts of one process together, runs them, and takes them down: the one place that names concrete parts."""
 
 import asyncio
+import math
 import os
 import random
 import signal
@@ -12,12 +13,15 @@ import msgspec
 import structlog
 
 from orderstream import logs
+from orderstream.canary import Canary
+from orderstream.core.claims import Identity
 from orderstream.core.vitals import Vitals, ailments
 from orderstream.errors import DatabaseUnavailable, DatabaseUnreachable
 from orderstream.hub import Hub, HubLimits
 from orderstream.metrics import PrometheusMeter
 from orderstream.metrics.gauges import Gauges, Readings
 from orderstream.postgres import migrations
+from orderstream.postgres.canary import CanaryOrder
 from orderstream.postgres.follower import Follower
 from orderstream.postgres.migration_files import OURS, packaged
 from orderstream.postgres.pool import Pool
@@ -29,7 +33,7 @@ from orderstream.postgres.store import PostgresStore, StoreSettings
 from orderstream.postgres.tickets import PostgresTickets
 from orderstream.postgres.vitals import VitalsWatch
 from orderstream.sessions import Sessions
-from orderstream.settings import Settings, host_port
+from orderstream.settings import Settings, host_port, own_address
 from orderstream.web.admin import make_admin_app
 from orderstream.web.app import PublicApp, make_app
 from orderstream.web.connection import ConnectionSettings
@@ -131,6 +135,8 @@ class Service:
             raise DatabaseUnreachable("the database did not let events be followed in time") from None
         await self._admin_server.start(*host_port(settings.admin_listen), key="admin_listen")
         await self._public_server.start(*host_port(settings.listen), key="listen")
+        if settings.canary_user:
+            self._run("canary", self._sing())
         _log.info("serving", listen=settings.listen, admin_listen=settings.admin_listen)
 
     async def stop(self) -> None:
@@ -216,6 +222,18 @@ class Service:
                 lambda: vitals.clock_offset_s,
             ),
         }
+
+    async def _sing(self) -> None:
+        settings = self.settings
+        user_id = settings.canary_user
+        canary = Canary(
+            CanaryOrder(self._pool, user_id).change,
+            self.meter,
+            every_s=settings.canary_every_s,
+            late_s=settings.canary_late_s,
+        )
+        token = self.authenticator.issue(Identity(user_id, "canary", math.inf))
+        await canary.run(f"http://{own_address(settings.listen)}", token)
 
     async def _sweep_hub(self) -> None:
         while True:
