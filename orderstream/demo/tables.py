@@ -115,8 +115,8 @@ async def open_tables(database_url: str, who: str) -> AsyncIterator[Tables]:
 
 @contextmanager
 def _cancelling_heeded() -> Iterator[None]:
-    """aiopg waits in wait_for, which before Python 3.12 loses a cancellation that comes together with the result; whoever
-    waits for the task, as the exchange does when its database is gone, would wait for ever."""
+    """aiopg waits in wait_for, which before Python 3.12 loses a cancellation that comes together with the result;
+    whoever waits for the task, as the exchange does when its database is gone, would wait for ever."""
     task = asyncio.current_task()
     assert task is not None
     # Not whether there was any at all: a TaskGroup of Python 3.11 leaves its own behind.
