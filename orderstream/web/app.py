@@ -12,6 +12,7 @@ from orderstream.web.identity import Authenticator
 from orderstream.web.limits import LIMITS, Limits, LimitSettings, admission
 from orderstream.web.openapi import add_description
 from orderstream.web.problems import problems
+from orderstream.web.request_ids import named
 from orderstream.web.seats import (
     AUTHENTICATOR,
     HUB,
@@ -46,7 +47,7 @@ def make_app(
     cors_origins: frozenset[str] = frozenset(),
 ) -> web.Application:
     """The public application; `app[WHEEL].run()` must be kept running beside it."""
-    app = web.Application(middlewares=[problems, stream.refusals, admission], client_max_size=body_max_bytes)
+    app = web.Application(middlewares=[named, problems, stream.refusals, admission], client_max_size=body_max_bytes)
     app.on_response_prepare.append(hardened)
     app[LIMITS] = limits or Limits(LimitSettings())
     app[HUB] = hub
@@ -80,8 +81,11 @@ def make_app(
 def _allow_origins(app: web.Application, origins: frozenset[str]) -> None:
     options = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
         allow_credentials=True,
-        allow_headers=("Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer"),
-        expose_headers=("ETag", "Link", "Preference-Applied", "Retry-After"),
+        allow_headers=(
+            *("Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer"),
+            *("X-Request-Id", "traceparent"),
+        ),
+        expose_headers=("ETag", "Link", "Preference-Applied", "Retry-After", "X-Request-Id"),
         max_age=600,
     )
     cors = aiohttp_cors.setup(app, defaults=dict.fromkeys(origins, options))
