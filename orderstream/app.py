@@ -197,17 +197,18 @@ async def serve(settings: Settings, extend: Extend | None = None) -> int:
     """Runs until SIGTERM or SIGINT, drains, and gives the exit status; a second signal exits at once."""
     settings.require("database_url")
     settings.require_jwt_key()
-    logs.configure(log_format=settings.log_format, log_level=settings.log_level)
+    repeats = logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop_or_exit, told)
-    service = Service(settings, extend)
-    try:
-        await service.start()
-        await _first(told.wait(), service.failed)
-    finally:
-        await service.stop()
+        loop.add_signal_handler(number, _stop_or_exit, told, repeats)
+    async with repeats.told():
+        service = Service(settings, extend)
+        try:
+            await service.start()
+            await _first(told.wait(), service.failed)
+        finally:
+            await service.stop()
     return 1 if service.failed.done() and not service.failed.cancelled() else 0
 
 
@@ -219,7 +220,8 @@ async def _first(*awaited: Awaitable[object]) -> None:
         future.cancel()
 
 
-def _stop_or_exit(told: asyncio.Event) -> None:
+def _stop_or_exit(told: asyncio.Event, repeats: logs.Repeats) -> None:
     if told.is_set():
+        repeats.flush()
         os._exit(130)
     told.set()
