@@ -5,15 +5,16 @@ import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import structlog
 
 from orderstream import logs
-from orderstream.errors import DatabaseUnreachable
+from orderstream.errors import DatabaseUnreachable, SettingsError
 from orderstream.hub import Hub, HubLimits
 from orderstream.metrics import PrometheusMeter
+from orderstream.ports import Meter
 from orderstream.postgres import migrations
 from orderstream.postgres.follower import Follower
 from orderstream.postgres.pool import Pool
@@ -37,6 +38,9 @@ from orderstream.web.seats import WHEEL, PollSettings, StreamSettings
 from orderstream.web.server import Server
 from orderstream.web.ticket_desk import TicketDesk
 
+if TYPE_CHECKING:
+    from orderstream.tracing import Tracing
+
 _log = structlog.get_logger()
 
 _SWEEP_S = 10.0
@@ -54,12 +58,16 @@ def part_of(settings: Settings, kind: type[S]) -> S:
 class Service:
     """One process of orderstream: `start`, then wait for `failed` or a signal, then `stop`.
 
-    `extend` may add resources of its own to the public application, as the demo does.
+    `extend` may add resources of its own to the public application, as the demo does. `tracing` is closed by whoever
+    made it, after the stop.
     """
 
-    def __init__(self, settings: Settings, extend: Extend | None = None) -> None:
+    def __init__(self, settings: Settings, extend: Extend | None = None, tracing: "Tracing | None" = None) -> None:
         self.settings = settings
         self.meter = PrometheusMeter()
+        self._tracing = tracing
+        # What the steps of an event are told to: beside it, only where they are traced.
+        self._counts: Meter = self.meter if tracing is None else tracing.beside(self.meter)
         self.draining = False
         # Done only if a part ended that should run for ever.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -67,16 +75,16 @@ class Service:
         url = settings.database_url
         self._pool = Pool(url, size=settings.pool_size, timeout_s=settings.query_timeout_s)
         self._store = PostgresStore(self._pool, part_of(settings, StoreSettings))
-        self.hub = Hub(self._store, self.meter, part_of(settings, HubLimits))
+        self.hub = Hub(self._store, self._counts, part_of(settings, HubLimits))
         self.follower = Follower(
             url,
             self.hub,
-            self.meter,
+            self._counts,
             probe_s=settings.safety_net_s,
             timeout_s=settings.query_timeout_s,
             leading=lambda: self.sequencer.leading,
         )
-        self.sequencer = Sequencer(url, part_of(settings, SequencerSettings), self.follower.take, self.meter)
+        self.sequencer = Sequencer(url, part_of(settings, SequencerSettings), self.follower.take, self._counts)
         self._retention = Retention(
             self._pool, part_of(settings, RetentionSettings), lambda: self.sequencer.leading, self.meter
         )
@@ -163,7 +171,7 @@ class Service:
         return make_app(
             hub=self.hub,
             order_reader=self._store,
-            meter=self.meter,
+            meter=self._counts,
             authenticator=self.authenticator,
             open_sessions=self.sessions,
             session_store=self._session_store,
@@ -172,6 +180,7 @@ class Service:
             limits=Limits(part_of(settings, LimitSettings)),
             body_max_bytes=settings.body_max_bytes,
             cors_origins=origins,
+            tracer=self._tracing,
         )
 
     async def _sweep_hub(self) -> None:
@@ -203,13 +212,29 @@ async def serve(settings: Settings, extend: Extend | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_or_exit, told, repeats)
     async with repeats.told():
-        service = Service(settings, extend)
+        tracing = _tracing(settings)
+        service = Service(settings, extend, tracing)
         try:
             await service.start()
             await _first(told.wait(), service.failed)
         finally:
             await service.stop()
+            if tracing is not None:
+                await tracing.close()
     return 1 if service.failed.done() and not service.failed.cancelled() else 0
+
+
+def _tracing(settings: Settings) -> "Tracing | None":
+    """Raises SettingsError where it is wanted and cannot be had."""
+    if not settings.traced_events:
+        return None
+    try:
+        from orderstream.tracing import Tracing
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("opentelemetry"):
+            raise
+        raise SettingsError("traced_events needs OpenTelemetry: pip install 'orderstream[otel]'") from None
+    return Tracing(settings.traced_events)
 
 
 async def _first(*awaited: Awaitable[object]) -> None:

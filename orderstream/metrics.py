@@ -90,8 +90,8 @@ class PrometheusMeter:
         self._loads.labels(kind).inc()
         self._loaded.labels(kind).inc(users)
 
-    def sequenced(self, events: int) -> None:
-        self._batches.observe(events)
+    def sequenced(self, batch: Sequence[SequencedEvent]) -> None:
+        self._batches.observe(len(batch))
 
     def slept(self) -> None:
         self._sleeps.inc()

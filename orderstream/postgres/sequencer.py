@@ -147,7 +147,7 @@ class Sequencer:
         rows = await self._ask(session, f"{first}execute step ({self._settings.batch_max_events})")
         if rows:
             batch = [SequencedEvent(*row[:7]) for row in rows]
-            self._meter.sequenced(len(batch))
+            self._meter.sequenced(batch)
             self._handover(batch)
         return len(rows)
 

@@ -4,7 +4,7 @@ import aiohttp_cors
 from aiohttp import web
 
 from orderstream.hub import Hub
-from orderstream.ports import Meter, OrderReader, SessionStore
+from orderstream.ports import Meter, OrderReader, RequestTracer, SessionStore
 from orderstream.sessions import Sessions
 from orderstream.web import orders, poll, sessions, stream, tickets
 from orderstream.web.headers import hardened
@@ -26,6 +26,7 @@ from orderstream.web.seats import (
     PollSettings,
     StreamSettings,
 )
+from orderstream.web.spans import ended, spanning
 from orderstream.web.static import add_client
 from orderstream.web.wheel import Wheel
 
@@ -45,10 +46,15 @@ def make_app(
     limits: Limits | None = None,
     body_max_bytes: int = 65_536,
     cors_origins: frozenset[str] = frozenset(),
+    tracer: RequestTracer | None = None,
 ) -> web.Application:
     """The public application; `app[WHEEL].run()` must be kept running beside it."""
-    app = web.Application(middlewares=[named, problems, stream.refusals, admission], client_max_size=body_max_bytes)
+    traced = [] if tracer is None else [spanning(tracer)]
+    middlewares = [named, *traced, problems, stream.refusals, admission]
+    app = web.Application(middlewares=middlewares, client_max_size=body_max_bytes)
     app.on_response_prepare.append(hardened)
+    if tracer is not None:
+        app.on_response_prepare.append(ended)
     app[LIMITS] = limits or Limits(LimitSettings())
     app[HUB] = hub
     app[ORDERS] = order_reader
