@@ -1,9 +1,11 @@
 """What a log line may hold, and how many lines a burst is."""
 
 import json
+import re
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,3 +155,23 @@ def test_libraries_are_held_to_it_too_and_the_end_says_what_is_left() -> None:
     said = [(line["event"].partition("\n")[0], line.get("logger"), line.get("repeated", 1)) for line in lines]
     ours, theirs = ("jwks-failed", None), ("Task was lost", "asyncio")
     assert said == [(*ours, 1), (*theirs, 1), (*ours, 4), (*theirs, 4)]
+
+
+ROOT = Path(__file__).parent.parent
+_CALL = re.compile(r"\b_?log\.(warning|error|exception|critical)\(")
+_NAMED_CALL = re.compile(r"\b_log\.(warning|error)\(\s*\"([a-z-]+)\"")
+_ROW = re.compile(r"^\| `([a-z-]+)` \| (warning|error) \| [^|]+ \| [^|]+ \|$", re.MULTILINE)
+
+
+def test_every_warning_and_error_is_explained_to_the_operator() -> None:
+    """In docs/operations.md, with its level and what to do; and nothing is explained that nobody says."""
+    code = "".join(path.read_text() for path in sorted((ROOT / "orderstream").rglob("*.py")))
+    said = {(event, level) for level, event in _NAMED_CALL.findall(code)}
+    assert len(said) == len({event for event, _ in said}) > 10
+    assert set(_ROW.findall((ROOT / "docs" / "operations.md").read_text())) == said
+
+
+def test_every_warning_and_error_has_a_name_that_can_be_looked_up() -> None:
+    """A literal one, so that the table is whole."""
+    code = "".join(path.read_text() for path in sorted((ROOT / "orderstream").rglob("*.py")))
+    assert len(_CALL.findall(code)) == len(_NAMED_CALL.findall(code))
