@@ -8,6 +8,7 @@ from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Item, Snapshot
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
+from orderstream.core.traceparent import Traceparent
 from orderstream.errors import Unavailable
 from orderstream.sessions import ListedDelivery
 
@@ -158,3 +159,19 @@ class Meter(Protocol):
     def canary_changed(self) -> None: ...
     def canary_heard(self, transport: str, seconds: float) -> None: ...
     def canary_late(self, transport: str) -> None: ...
+
+
+class RequestSpan(Protocol):
+    """A request in the trace of its caller."""
+
+    def end(self, status: int | None) -> None:
+        """`status` of the answer, None where there was none; MUST be called once."""
+        ...
+
+
+class RequestTracer(Protocol):
+    """Traces requests that somebody else already traces."""
+
+    def request(self, caller: Traceparent, method: str, route: str, request_id: str) -> RequestSpan:
+        """Begins a span below the caller's; `route` is the pattern, without what a client chose."""
+        ...

@@ -364,6 +364,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="The least severe line that is logged")
     ] = "info"
+    traced_events: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Share of events whose steps become OpenTelemetry spans, the same ones in all processes; 0: no "
+            "spans at all; needs the extra otel, and OTEL_EXPORTER_OTLP_ENDPOINT says where they go",
+        ),
+    ] = 0.0
 
     def require(self, *keys: str) -> None:
         """Raises SettingsError for the first of the keys that is empty."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 
 from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Item, Live, Reset, Snapshot, SnapshotEnd, SnapshotPart, State
@@ -332,6 +334,40 @@ async def test_unexpected_failure_of_the_store_is_told_and_not_passed_over(
     store.let(error=KeyError("a column that was renamed"))
     await settle()
     assert isinstance(client.failed, Unavailable)
+
+
+@pytest.mark.parametrize("cursor", [None, "00000000.0"])
+@in_turns
+async def test_line_about_what_is_read_for_many_has_no_name_of_one_request(
+    make_hub: Callable[..., Hub], store: LateStore, cursor: str | None
+) -> None:
+    """The first who asks sets the question off, and is not the only one it fails for."""
+    hub = make_hub()
+    store.hold()
+    with capture_logs(processors=[merge_contextvars]) as lines, bound_contextvars(request_id="ann's"):
+        Client("ann", cursor).connect(hub)
+        Client("bob", cursor).connect(hub)
+        await settle()
+        store.let(error=KeyError("a column that was renamed"))
+        await settle()
+    assert [(line["event"], line.get("request_id")) for line in lines] == [("store-failed", None)]
+
+
+@in_turns
+async def test_line_about_a_task_that_failed_has_no_name_of_one_request(make_hub: Callable[..., Hub]) -> None:
+    """It may be another's who was served in it."""
+
+    class Broken(Client):
+        def send(self, items: Sequence[Item]) -> None:
+            raise ValueError
+
+    hub = make_hub()
+    Client().connect(hub)
+    await settle()
+    with capture_logs(processors=[merge_contextvars]) as lines, bound_contextvars(request_id="ann's"):
+        Broken().connect(hub)
+        await settle()
+    assert [(line["event"], line.get("request_id")) for line in lines] == [("hub-task-failed", None)]
 
 
 @in_turns

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "orderstream"
 GROUND = {"(root)", "errors", "settings", "configuration"}
 CORE = {"core"}
 HEART = {"hub", "ports", "collector", "sessions"}
-EDGES = {"web", "postgres", "metrics", "logs", "client"}
+EDGES = {"web", "postgres", "metrics", "tracing", "logs", "client"}
 ENTRY = {"cli", "app", "canary", "demo", "watch"}
 
 # What a core module would need for I/O, a clock, randomness, the environment or a log.
@@ -34,6 +34,7 @@ OWNERS = {
     "prometheus_client": {"metrics", "web"},
     "jwt": {"web"},
     "limits": {"web"},
+    "opentelemetry": {"tracing"},
     "rich": {"watch"},
     "click": {"cli", "demo"},
     "uvloop": {"cli"},

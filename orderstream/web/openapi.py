@@ -18,6 +18,7 @@ from orderstream.core.orders import EVENT_KINDS, Cursor, EventKind
 from orderstream.errors import RequestError, Unavailable
 from orderstream.web import docs
 from orderstream.web.operations import (
+    ALWAYS_HEADERS,
     HEADERS,
     OPERATIONS,
     OPTIONAL_HEADERS,
@@ -76,7 +77,7 @@ def problem_kinds() -> dict[int, dict[str, str]]:
     found += [(error.status, error.problem, _first_sentence(error)) for error in _kinds_of(Unavailable)]
     found += [
         (403, "preflight-refused", "The origin may not ask for this; see the settings of the service."),
-        (500, "internal-error", "What should not happen. The log knows the `incident`."),
+        (500, "internal-error", "What should not happen. The log knows more, under the `request_id`."),
     ]
     kinds: dict[int, dict[str, str]] = {}
     for status, kind, meaning in found:
@@ -146,7 +147,7 @@ def _shown(examples: Json) -> Json:
 def _answer(answer: Answer, examples: Json) -> Json:
     described: Json = {
         "description": answer.description,
-        "headers": {name: _ref("headers", name) for name in answer.headers},
+        "headers": {name: _ref("headers", name) for name in (*answer.headers, *ALWAYS_HEADERS)},
     }
     if answer.body:
         media = answer.body if isinstance(answer.body, str) else "application/json"
@@ -189,7 +190,7 @@ def _problem_response(status: int, kinds: dict[str, str], examples: Json) -> Jso
             "properties": {"type": types, "status": {"const": status}},
         }
     }
-    headers = ("Cache-Control", "Vary", *PROBLEM_HEADERS.get(status, ()))
+    headers = ("Cache-Control", "Vary", *PROBLEM_HEADERS.get(status, ()), *ALWAYS_HEADERS)
     return {
         "description": "\n\n".join(f"`{kind}`: {meaning}" for kind, meaning in kinds.items()),
         "headers": {name: _ref("headers", name) for name in headers},

@@ -200,7 +200,10 @@ HEADERS: dict[str, Json] = {
     "Vary": _text("What the answer depends on."),
     "WWW-Authenticate": _text("`Bearer`, with an `error` where a credential was sent (RFC 6750).", pattern="^Bearer"),
     "X-Accel-Buffering": _text("`no`: a proxy must pass on what it has."),
+    "X-Request-Id": _text("The request's name in our logs: its own `X-Request-Id`, or one that was made."),
 }
+# Those of every answer, problems too.
+ALWAYS_HEADERS = ("X-Request-Id",)
 # Those that an answer may do without.
 OPTIONAL_HEADERS = frozenset({"Link", "Preference-Applied"})
 # Status -> headers of the problem.

@@ -107,7 +107,7 @@ _parameters = st.dictionaries(
     st.sampled_from(["cursor", "ticket", "status", "symbol", "limit", "page", "token"]), _texts, max_size=3
 )
 _NAMES = """Last-Event-ID If-None-Match Prefer Cookie Origin Sec-Fetch-Site X-Forwarded-For Range Content-Type Accept
-    Expect User-Agent Access-Control-Request-Method Access-Control-Request-Headers"""
+    X-Request-Id traceparent Expect User-Agent Access-Control-Request-Method Access-Control-Request-Headers"""
 _fields = st.dictionaries(
     st.sampled_from(_NAMES.split()), st.one_of(_texts, _texts.map(f"{COOKIE}={{}}".format), _long_texts), max_size=3
 )

@@ -23,7 +23,7 @@ KNOWN_HEADERS = frozenset(
     " access-control-allow-origin access-control-expose-headers access-control-max-age allow cache-control connection"
     " content-length content-security-policy content-type cross-origin-resource-policy date etag link"
     " preference-applied referrer-policy retry-after server vary www-authenticate x-accel-buffering"
-    " x-content-type-options".split()
+    " x-content-type-options x-request-id".split()
 )
 # What may stand between two ends of lines in a stream.
 FIELD = re.compile(rb"|retry: \d+|id: [0-9a-f]{8}\.\d{1,19}|event: [a-z-]+|data: \{[\x20-\x7e\x80-\xff]*\}")
