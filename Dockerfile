@@ -4,6 +4,7 @@ WORKDIR /src
 COPY setup.cfg pyproject.toml README.md ./
 COPY orderstream ./orderstream
 COPY migrations ./migrations
+COPY config/__init__.py config/grants.sql ./config/
 RUN python -m venv /opt/orderstream && /opt/orderstream/bin/pip install --no-cache-dir .
 
 FROM python:3.13-slim

@@ -13,7 +13,7 @@ from orderstream.web.keys import fixed_keys
 
 SECRET = "a-secret-of-the-tests-of-32-bytes-or-more"
 
-COMMANDS = ["serve", "migrate", "demo", "token", "watch", "new-epoch"]
+COMMANDS = ["serve", "migrate", "demo", "token", "watch", "doctor", "new-epoch"]
 
 
 def orderstream(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ GROUND = {"(root)", "errors", "settings", "configuration"}
 CORE = {"core"}
 HEART = {"hub", "ports", "collector", "sessions"}
 EDGES = {"web", "postgres", "metrics", "logs", "client"}
-ENTRY = {"cli", "app", "demo", "watch"}
+ENTRY = {"cli", "app", "demo", "watch", "doctor"}
 
 # What a core module would need for I/O, a clock, randomness, the environment or a log.
 IMPURE = {
@@ -30,11 +30,11 @@ OWNERS = {
     "aiohttp_cors": {"web"},
     "aiopg": {"postgres", "demo"},
     "psycopg2": {"postgres", "demo"},
-    "aiohttp": {"web", "client", "demo"},
+    "aiohttp": {"web", "client", "demo", "doctor"},
     "prometheus_client": {"metrics", "web"},
     "jwt": {"web"},
     "limits": {"web"},
-    "rich": {"watch"},
+    "rich": {"watch", "doctor"},
     "click": {"cli", "demo"},
     "uvloop": {"cli"},
 }
