@@ -83,7 +83,11 @@ class _Examination:
         ]
         await self._try(rights.ROLE, self._rights)
         await self._try(triggers.TRIGGERS, lambda: triggers.check_triggers(self._asker))
-        await self._try(pooling.SESSIONS, self._sessions)
+        if cluster.standby:
+            # Which neither listens nor notifies.
+            self.not_checked.append(pooling.SESSIONS)
+        else:
+            await self._try(pooling.SESSIONS, self._sessions)
         leader = await numbering.leader_of(self._asker, self._settings)
         self.findings.append(numbering.check_leader(leader))
         if schema.to_do or cluster.standby:

@@ -19,7 +19,7 @@ from orderstream.settings import Settings
 STREAM, HEARTBEAT, COMPRESSION, POLL, HELD = "stream", "heartbeat", "compression", "poll", "held poll"
 
 # The service writes the first bytes at once; a network around the world and a slow database take less.
-_AT_ONCE_S = 3.0
+AT_ONCE_S = 3.0
 # Heartbeats are jittered by a tenth.
 _JITTER = 1.1
 # Those that a thorough look waits for.
@@ -37,12 +37,14 @@ _BUFFERS = (
 
 
 class Route(Struct, frozen=True):
-    """Where clients connect, and as whom; `thorough` waits as long as the longest silence lasts."""
+    """Where clients connect, and as whom; `thorough` waits as long as the longest silence lasts, and `at_once_s` is how
+    long what comes at once may take."""
 
     url: str
     jwt: str
     settings: Settings
-    thorough: bool
+    thorough: bool = False
+    at_once_s: float = AT_ONCE_S
 
     @property
     def headers(self) -> dict[str, str]:
@@ -51,7 +53,7 @@ class Route(Struct, frozen=True):
     @property
     def silence_s(self) -> float:
         """The longest between two heartbeats, and some for the way."""
-        return self.settings.heartbeat_s * _JITTER + _AT_ONCE_S
+        return self.settings.heartbeat_s * _JITTER + self.at_once_s
 
 
 class _Failed(Exception):
@@ -125,7 +127,7 @@ def _refusal(response: aiohttp.ClientResponse, resource: str) -> tuple[str, str]
 async def _stream(session: aiohttp.ClientSession, route: Route) -> list[Finding]:
     resource = "/v1/orders/stream"
     accept = "text/event-stream"
-    async with _opened(STREAM, session, route, resource, within_s=_AT_ONCE_S, Accept=accept) as response:
+    async with _opened(STREAM, session, route, resource, within_s=route.at_once_s, Accept=accept) as response:
         found = _compression(response)
         if response.content_type != accept:
             said = response.content_type
@@ -134,8 +136,8 @@ async def _stream(session: aiohttp.ClientSession, route: Route) -> list[Finding]
             # What is in it cannot be read as it comes.
             return found
         frames = _Frames(response)
-        await frames.until("live", "goaway", within_s=_AT_ONCE_S)
-        if (refusal := _first_bytes(frames)) is not None:
+        await frames.until("live", "goaway", within_s=route.at_once_s)
+        if (refusal := _first_bytes(frames, route)) is not None:
             return [refusal]
         compression = ok(COMPRESSION, "streams are not compressed")
         return [ok(STREAM, "its first events came at once"), compression, await _heartbeats(frames, route)]
@@ -188,7 +190,7 @@ class _Frames:
         return None
 
 
-def _first_bytes(frames: _Frames) -> Finding | None:
+def _first_bytes(frames: _Frames, route: Route) -> Finding | None:
     """What is wrong with how the stream began."""
     names = [frame.name for frame in frames.seen]
     if "goaway" in names:
@@ -199,8 +201,10 @@ def _first_bytes(frames: _Frames) -> Finding | None:
     if frames.ended:
         return wrong(STREAM, "the stream ended before it began", "look into the logs of the proxy and the service")
     if frames.any_bytes:
-        return wrong(STREAM, f"the first events did not all come within {_AT_ONCE_S:g} s", _BUFFERS)
-    return wrong(STREAM, f"the head came, and nothing else within {_AT_ONCE_S:g} s: a proxy holds it back", _BUFFERS)
+        return wrong(STREAM, f"the first events did not all come within {route.at_once_s:g} s", _BUFFERS)
+    return wrong(
+        STREAM, f"the head came, and nothing else within {route.at_once_s:g} s: a proxy holds it back", _BUFFERS
+    )
 
 
 async def _heartbeats(frames: _Frames, route: Route) -> Finding:
@@ -246,7 +250,7 @@ async def _poll(session: aiohttp.ClientSession, route: Route) -> list[Finding]:
     tag: str | None = None
     found: list[Finding] = []
     for _ in range(_TRIES):
-        status, said = await _ask(POLL, session, route, tag, wait_s=0, within_s=_AT_ONCE_S)
+        status, said = await _ask(POLL, session, route, tag, wait_s=0, within_s=route.at_once_s)
         if said is None:
             return [_no_tag(status)]
         if status == 304:
@@ -267,14 +271,14 @@ async def _poll(session: aiohttp.ClientSession, route: Route) -> list[Finding]:
 async def _held(session: aiohttp.ClientSession, route: Route) -> list[Finding]:
     """The longest that a poll is silent."""
     wait_s = int(route.settings.poll_max_wait_s)
-    _, tag = await _ask(HELD, session, route, None, wait_s=0, within_s=_AT_ONCE_S)
+    _, tag = await _ask(HELD, session, route, None, wait_s=0, within_s=route.at_once_s)
     if tag is None:
         # Said by the other look.
         return []
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
-        await _ask(HELD, session, route, tag, wait_s=wait_s, within_s=wait_s + _AT_ONCE_S)
+        await _ask(HELD, session, route, tag, wait_s=wait_s, within_s=wait_s + route.at_once_s)
     except (_Failed, aiohttp.ClientError, OSError) as error:
         after = f"a poll that waits for {wait_s} s fails after {loop.time() - began:.1f} s: {error}"
         return [wrong(HELD, after, f"raise the time-outs on the way above {wait_s} s, or lower poll_max_wait_s")]
