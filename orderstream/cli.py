@@ -194,7 +194,7 @@ def doctor(context: click.Context, url: str | None, encoded: str | None, thoroug
     \b
     settings       every key and value, and whether one is missing
     files          limit of open files (of the running service, else of this shell) against max_connections
-    database       reached, and as whom; replication: a primary that takes writes; schema: at this version
+    database       reached; replication: a primary that takes writes; schema: at this version
     role, rights   what config/grants.sql grants, no less and no more
     triggers       present, enabled, on the right tables, and firing in every session
     sessions       no pooler between that gives servers out by the transaction: a lock lasts, LISTEN is heard

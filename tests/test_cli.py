@@ -99,6 +99,14 @@ def test_token_is_good_for_its_user() -> None:
     assert asyncio.run(judge.verify(printed)).user_id == "ann"
 
 
+def test_token_names_the_issuer_and_audience_of_the_settings() -> None:
+    """Without them the service would refuse it."""
+    named = {"jwt_issuer": "https://login.example", "jwt_audience": "orders"}
+    printed = orderstream("token", "ann", jwt_secret=SECRET, **named).stdout.strip()
+    judge = jwt.Verifier(fixed_keys(SECRET, ""), None, jwt.JwtSettings(**named))
+    assert asyncio.run(judge.verify(printed)).user_id == "ann"
+
+
 @pytest.mark.parametrize("arguments", [[], ["ann", "--token", "x"]])
 def test_watch_wants_a_user_or_a_jwt(arguments: list[str]) -> None:
     """Not neither, and not both."""

@@ -8,6 +8,8 @@ from orderstream.settings import host_port
 
 _TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 _LIMIT = re.compile(r"^process_max_fds ([0-9.e+]+)$", re.MULTILINE)
+# Many programs say the line above.
+_OURS = "orderstream_build_info"
 
 
 async def file_limit(admin_listen: str) -> int | None:
@@ -17,7 +19,8 @@ async def file_limit(admin_listen: str) -> int | None:
     url = f"http://[{host}]:{port}/metrics" if ":" in host else f"http://{host}:{port}/metrics"
     try:
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(url) as answer:
-            match = _LIMIT.search(await answer.text()) if answer.status == 200 else None
+            text = await answer.text()
     except (aiohttp.ClientError, OSError, UnicodeDecodeError):
         return None
+    match = _LIMIT.search(text) if _OURS in text else None
     return None if match is None else int(float(match[1]))

@@ -24,6 +24,8 @@ _PRIVILEGE = re.compile(r"(\w+)(?:\s*\((.+)\))?")
 # What may be done with an order or the history of them, rather than seen.
 _WRITES = {"insert", "update", "delete", "truncate", "trigger", "create"}
 _MOST_NAMED = 6
+# The service's role in config/grants.sql.
+_IN_GRANTS = "orderstream_service"
 
 
 class Right(NamedTuple):
@@ -74,8 +76,8 @@ def check_rights(role: Role, held: Collection[Right], known: Collection[Right]) 
             wrong(
                 RIGHTS,
                 f"{role.name} lacks {_named(missing)}",
-                'run psql "$OWNER_URL" -1 -v ON_ERROR_STOP=1 -f config/grants.sql as the owner of the schema, '
-                f"with {role.name} for orderstream_service",
+                'psql "$OWNER_URL" -1 -v ON_ERROR_STOP=1 -f config/grants.sql'
+                + ("" if role.name == _IN_GRANTS else f", with {role.name} for {_IN_GRANTS} in it"),
             )
         )
     if not role.superuser and not role.owner and (excess := covered - granted()):
