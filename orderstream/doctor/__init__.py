@@ -21,12 +21,8 @@ async def examine(settings: Settings, lines: Sequence[str], route: Route | None)
     """`lines` say what of the settings could not be read; without a `route` nothing is asked over HTTP but our own."""
     findings: list[Finding] = [*host.check_settings(settings, lines)]
     findings += host.check_files(settings, await admin.file_limit(settings.admin_listen))
-    not_checked: list[str] = []
-    if settings.database_url:
-        found, not_checked = await check_database(settings)
-        findings += found
-    else:
-        not_checked.append("database")
+    found, not_checked = await check_database(settings)
+    findings += found
     if route is not None:
         findings += await check_url(route)
     else:

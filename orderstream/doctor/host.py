@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from orderstream.doctor.findings import SETTINGS, Finding, ok, warning, wrong
 from orderstream.errors import SettingsError
+from orderstream.postgres import dsn
 from orderstream.settings import Settings, host_port
 from orderstream.web.keys import fixed_keys
 
@@ -20,10 +21,7 @@ def check_settings(settings: Settings, lines: Sequence[str]) -> list[Finding]:
     found = [wrong(SETTINGS, line, "put it right, and start the service again") for line in lines]
     # A key may be missing because it could not be read.
     found += [] if lines else _missing(settings)
-    try:
-        fixed_keys(settings.jwt_secret, settings.jwt_public_key)
-    except SettingsError as error:
-        found.append(wrong(SETTINGS, str(error), "the service does not start with it"))
+    found += _unreadable(settings)
     if _is_public(settings.admin_listen):
         found.append(
             warning(
@@ -76,6 +74,19 @@ def _missing(settings: Settings) -> list[Finding]:
         except SettingsError as error:
             what, _, to_do = str(error).partition(": ")
             found.append(wrong(SETTINGS, what, to_do))
+    return found
+
+
+def _unreadable(settings: Settings) -> list[Finding]:
+    reads: list[Callable[[], object]] = [lambda: fixed_keys(settings.jwt_secret, settings.jwt_public_key)]
+    if settings.database_url:
+        reads.append(lambda: dsn.parameters(settings.database_url))
+    found = []
+    for read in reads:
+        try:
+            read()
+        except SettingsError as error:
+            found.append(wrong(SETTINGS, str(error), "put it right: the service does not start with it"))
     return found
 
 

@@ -80,6 +80,14 @@ def test_status_is_2_where_settings_are_wrong(settings: dict[str, str]) -> None:
     assert made["not_checked"] == ["url"]
 
 
+def test_database_that_is_not_set_is_not_looked_at() -> None:
+    """What could not be checked is listed."""
+    ended = doctor(jwt_secret=SECRET, max_connections="100", max_streams="40", max_polls="40")
+    assert ended.returncode == 2
+    assert "wrong    settings  database_url is not set" in ended.stdout
+    assert "not checked: database, schema, role, rights, triggers, " in ended.stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -48,6 +48,7 @@ def test_every_wrong_key_and_value_is_a_line() -> None:
             WRONG,
             "jwt_public_key: the file cannot be read: No such",
         ),
+        ({"database_url": "postgresql://a:b/c@d/e"}, WRONG, "database_url cannot be read"),
         ({"admin_listen": "0.0.0.0:8081"}, WARNING, "admin_listen is 0.0.0.0:8081: whoever reaches it is asked for no"),
         ({"max_polls": "40000"}, WARNING, "max_streams and max_polls together are more than max_connections (50000)"),
     ],
