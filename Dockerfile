@@ -5,10 +5,12 @@ COPY setup.cfg pyproject.toml README.md ./
 COPY orderstream ./orderstream
 COPY migrations ./migrations
 COPY config/__init__.py config/grants.sql ./config/
-RUN python -m venv /opt/orderstream && /opt/orderstream/bin/pip install --no-cache-dir .
+# pip stays behind.
+RUN python -m venv --without-pip /opt/orderstream && \
+    python -m pip --python /opt/orderstream install --no-cache-dir .
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin orderstream
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin orderstream
 COPY --from=build /opt/orderstream /opt/orderstream
 ENV PATH=/opt/orderstream/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
@@ -11,11 +12,14 @@ import msgspec
 import structlog
 
 from orderstream import logs
-from orderstream.errors import DatabaseUnreachable
+from orderstream.core.vitals import Vitals, ailments
+from orderstream.errors import DatabaseUnavailable, DatabaseUnreachable
 from orderstream.hub import Hub, HubLimits
 from orderstream.metrics import PrometheusMeter
+from orderstream.metrics.gauges import Gauges, Readings
 from orderstream.postgres import migrations
 from orderstream.postgres.follower import Follower
+from orderstream.postgres.migration_files import OURS, packaged
 from orderstream.postgres.pool import Pool
 from orderstream.postgres.retention import Retention, RetentionSettings
 from orderstream.postgres.revocations import RevocationListener
@@ -23,6 +27,7 @@ from orderstream.postgres.sequencer import Sequencer, SequencerSettings
 from orderstream.postgres.sessions import PostgresSessions, SessionSettings
 from orderstream.postgres.store import PostgresStore, StoreSettings
 from orderstream.postgres.tickets import PostgresTickets
+from orderstream.postgres.vitals import VitalsWatch
 from orderstream.sessions import Sessions
 from orderstream.settings import Settings, host_port
 from orderstream.web.admin import make_admin_app
@@ -59,14 +64,18 @@ class Service:
 
     def __init__(self, settings: Settings, extend: Extend | None = None) -> None:
         self.settings = settings
-        self.meter = PrometheusMeter()
+        self.meter = PrometheusMeter(clock=lambda: time.time() + self.vitals.clock_offset_s)
         self.draining = False
         # Done only if a part ended that should run for ever.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
         url = settings.database_url
         self._pool = Pool(url, size=settings.pool_size, timeout_s=settings.query_timeout_s)
-        self._store = PostgresStore(self._pool, part_of(settings, StoreSettings))
+        self.sessions = Sessions(linger_s=settings.poll_linger_s, max_polling=settings.max_polling_devices)
+        self.revocations = RevocationListener(url, self.sessions, self.meter, timeout_s=settings.query_timeout_s)
+        # Nothing is shown to anybody while it is not known who was logged out.
+        permitted = self.revocations.connected
+        self._store = PostgresStore(self._pool, part_of(settings, StoreSettings), permitted=permitted)
         self.hub = Hub(self._store, self.meter, part_of(settings, HubLimits))
         self.follower = Follower(
             url,
@@ -75,16 +84,20 @@ class Service:
             probe_s=settings.safety_net_s,
             timeout_s=settings.query_timeout_s,
             leading=lambda: self.sequencer.leading,
+            permitted=permitted,
         )
         self.sequencer = Sequencer(url, part_of(settings, SequencerSettings), self.follower.take, self.meter)
         self._retention = Retention(
             self._pool, part_of(settings, RetentionSettings), lambda: self.sequencer.leading, self.meter
         )
-        self.sessions = Sessions(linger_s=settings.poll_linger_s, max_polling=settings.max_polling_devices)
         self._session_store = PostgresSessions(
             self._pool, self.sessions, part_of(settings, SessionSettings), self.meter
         )
-        self.revocations = RevocationListener(url, self.sessions, self.meter, timeout_s=settings.query_timeout_s)
+        self.vitals = VitalsWatch(
+            self._pool, self.meter, lambda: self.follower.position, every_s=settings.vitals_every_s
+        )
+        self._migrations = sum(migration.set_name == OURS for migration in packaged())
+        self.meter.registry.register(Gauges(self._readings()))
         self._jwks = Jwks(part_of(settings, JwksSettings)) if settings.jwks_url else None
         self.authenticator = self._make_authenticator()
         self._public = self._make_public()
@@ -104,6 +117,7 @@ class Service:
         self._run("sessions", self._session_store.run())
         self._run("sequencer", self.sequencer.run())
         self._run("retention", self._retention.run())
+        self._run("vitals", self.vitals.run())
         self._run("wheel", self._public[WHEEL].run())
         self._run("hub-sweep", self._sweep_hub())
         if self._jwks is not None:
@@ -112,7 +126,8 @@ class Service:
             async with asyncio.timeout(settings.startup_timeout_s):
                 await self.follower.connected.wait()
                 await self.revocations.connected.wait()
-        except TimeoutError:
+                await self.vitals.look()
+        except (TimeoutError, DatabaseUnavailable):
             raise DatabaseUnreachable("the database did not let events be followed in time") from None
         await self._admin_server.start(*host_port(settings.admin_listen), key="admin_listen")
         await self._public_server.start(*host_port(settings.listen), key="listen")
@@ -144,7 +159,8 @@ class Service:
     def checks(self) -> Mapping[str, str | None]:
         """What `/health/ready` asks for."""
         return {
-            "database": None if self.follower.connected.is_set() else "the follower has no connection",
+            **ailments(self.vitals.last, migrations=self._migrations, late_s=self.settings.ready_late_s),
+            **({} if self.follower.connected.is_set() else {"follower": "it has no connection to the database"}),
             "revocations": None if self.revocations.connected.is_set() else "revocations are not heard of",
             **({"jwks": self._jwks.missing} if self._jwks is not None else {}),
             "draining": "this process is being stopped" if self.draining else None,
@@ -173,6 +189,33 @@ class Service:
             body_max_bytes=settings.body_max_bytes,
             cors_origins=origins,
         )
+
+    def _readings(self) -> Readings:
+        """What `/metrics` reads of the parts when it is asked."""
+        hub, pool, vitals = self.hub, self._pool, self.vitals
+
+        def looked(read: Callable[[Vitals], float]) -> Callable[[], float | None]:
+            return lambda: None if vitals.last is None else read(vitals.last)
+
+        return {
+            "hub_channels": ("Users whose recent events are in memory.", lambda: hub.channel_count),
+            "hub_log_bytes": ("What these events take.", lambda: hub.log_bytes),
+            "pool_queries": ("Queries that run, or wait for one of pool_size sessions.", lambda: pool.queries),
+            "follower_connected": ("1 while this process hears of events.", self.follower.connected.is_set),
+            "follower_behind_seconds": ("Age of the oldest event not read here.", looked(lambda at: at.unread_s)),
+            "sequencer_elected": ("1 while some process numbers events.", looked(lambda at: at.has_leader)),
+            "outbox_waiting_rows": ("Changes that wait for their number.", looked(lambda at: at.outbox_waiting_rows)),
+            "outbox_oldest_seconds": ("Age of the oldest of them.", looked(lambda at: at.outbox_oldest_s)),
+            "events_oldest_seconds": ("Age of the oldest event kept.", looked(lambda at: at.oldest_event_s)),
+            "notification_queue_ratio": (
+                "How full Postgres's notification queue is.",
+                looked(lambda at: at.notification_queue_ratio),
+            ),
+            "clock_offset_seconds": (
+                "What the database's clock is ahead of this host's.",
+                lambda: vitals.clock_offset_s,
+            ),
+        }
 
     async def _sweep_hub(self) -> None:
         while True:

@@ -78,6 +78,8 @@ class Subscriber:
         outlet, delivery, log = self.outlet, self.delivery, self.channel.log
         while outlet.ready:
             action = delivery.advance(log)
+            if delivery.source is not None:
+                self._hub.resumed(delivery)
             if isinstance(action, Send):
                 outlet.send(action.items)
             else:
@@ -144,6 +146,12 @@ class Hub:
             channel.idle_since = self._clock()
             self._idle[channel.user_id] = channel
 
+    def resumed(self, delivery: Delivery) -> None:
+        """Called once for each delivery that goes on after its client's cursor."""
+        assert delivery.source is not None
+        self._meter.resumed(delivery.source)
+        delivery.source = None
+
     def drain(self) -> Iterator[Subscriber]:
         """All subscribers, after whom none will be added."""
         self._draining = True
@@ -157,6 +165,11 @@ class Hub:
     @property
     def channel_count(self) -> int:
         return len(self._channels)
+
+    @property
+    def log_bytes(self) -> int:
+        """Of all events that are held. It looks at every channel: for a scrape, not for an event."""
+        return sum(channel.log.size_bytes for channel in self._channels.values())
 
     # Publisher
 

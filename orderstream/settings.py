@@ -327,6 +327,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(ge=0.05, le=86_400, description="How often retention looks for old rows")
     ] = 10.0
 
+    vitals_every_s: Annotated[
+        float, Meta(ge=0.5, le=300, description="How often the database is asked what waits there, and for its clock")
+    ] = 10.0
+    ready_late_s: Annotated[
+        float, Meta(ge=1, le=3600, description="Not ready: changes that wait so long for their number or to be read")
+    ] = 15.0
+
     drain_timeout_s: Annotated[
         float, Meta(ge=0, le=600, description="How long a stop may take before what is left is cut off")
     ] = 20.0

@@ -5,6 +5,7 @@ Starts nothing: run `orderstream demo` beside it. The browser is the machine's C
 
 import argparse
 import asyncio
+import base64
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +29,17 @@ SMALL = {"viewport": {"width": 320, "height": 640}, "device_scale_factor": 2}
 DESKTOP = {"viewport": {"width": 1360, "height": 860}}
 MIDDLE = {"viewport": {"width": 960, "height": 720}}
 STREAM, POLL = "**/v1/orders/stream*", "**/v1/orders/poll*"
+# Waits are drawn by chance: this page draws long ones, so that a picture of a wait can be taken.
+LONG_WAITS = "Math.random = () => 0.99"
+STATES = ("connecting", "polling", "offline", "signed-out")
+
+# What stands in the README: name -> pictures side by side, as wide and as high as this, in CSS pixels.
+README = {
+    "phone": (("phone-list-light", "phone-order-dark", "phone-place-light"), 390, 844),
+    "connection": (tuple(f"state-{name}-light" for name in STATES), 390, 348),
+    "desktop-light": (("desktop-order-light",), 1360, 860),
+    "desktop-dark": (("desktop-order-dark",), 1360, 860),
+}
 
 
 @asynccontextmanager
@@ -62,67 +74,98 @@ async def block(context: BrowserContext, *patterns: str) -> None:
         await context.route(pattern, refuse)
 
 
-async def state(page: Page, name: str) -> None:
-    await page.locator(f".connection[data-state={name}]").wait_for(timeout=60_000)
-    await page.wait_for_timeout(600)
+async def state(page: Page, name: str, said: str, path: Path) -> None:
+    line = page.locator(f".connection[data-state={name}]")
+    await line.filter(has_text=said).wait_for(timeout=60_000)
+    await page.screenshot(path=path, animations="disabled")
 
 
-async def connection_states(browser: Browser, url: str, user: str, folder: Path) -> None:
-    """Polling and offline by blocking; signed out by the other device."""
-    async with opened(browser, url, user, PHONE, "light") as page:
+async def connection_states(browser: Browser, url: str, user: str, folder: Path, scheme: str) -> None:
+    """Reconnecting, polling and offline by blocking; signed out by the other device."""
+
+    def path(name: str) -> Path:
+        return folder / f"state-{name}-{scheme}.png"
+
+    async with opened(browser, url, user, PHONE, scheme) as page:
+        await page.add_init_script(LONG_WAITS)
         await block(page.context, STREAM)
         await page.reload()
-        await state(page, "connecting")
-        await page.screenshot(path=folder / "state-connecting.png")
-        await state(page, "polling")
-        await page.screenshot(path=folder / "state-polling.png")
+        await state(page, "connecting", "Reconnecting", path("connecting"))
+        await state(page, "polling", "Asks", path("polling"))
         await block(page.context, POLL)
         await page.evaluate("window.dispatchEvent(new Event('online'))")
-        await state(page, "offline")
-        await page.screenshot(path=folder / "state-offline.png")
+        await state(page, "offline", "Tries again in", path("offline"))
     async with (
-        opened(browser, url, user, PHONE, "light") as page,
-        opened(browser, url, user, DESKTOP, "light") as other,
+        opened(browser, url, user, PHONE, scheme) as page,
+        opened(browser, url, user, DESKTOP, scheme) as other,
     ):
         await other.get_by_role("link", name="Devices").click()
         await other.get_by_role("button", name="Sign out: Phone or tablet").first.wait_for()
-        await other.screenshot(path=folder / "desktop-devices.png")
+        await other.screenshot(path=folder / f"desktop-devices-{scheme}.png")
         while await page.locator(".connection[data-state=signed-out]").count() == 0:
             await other.get_by_role("button", name="Sign out: Phone or tablet").first.click()
             await page.wait_for_timeout(1500)
-        await state(page, "signed-out")
-        await page.screenshot(path=folder / "state-signed-out.png")
+        await state(page, "signed-out", "another device", path("signed-out"))
 
 
 async def pages(browser: Browser, url: str, user: str, folder: Path, name: str, kind: dict[str, Any]) -> None:
     for scheme in ("light", "dark"):
         async with opened(browser, url, user, kind, scheme) as page:
+
+            async def shoot(what: str, page: Page = page, scheme: str = scheme) -> None:
+                await page.wait_for_timeout(500)
+                await page.evaluate("scrollTo(0, 0)")
+                await page.screenshot(path=folder / f"{name}-{what}-{scheme}.png", animations="disabled")
+
             await page.wait_for_timeout(2500)
-            await page.screenshot(path=folder / f"{name}-list-{scheme}.png")
-            await page.locator(".row:has([data-status=filled]), .row:has([data-status=partially_filled])").first.click()
-            await page.locator(".timeline li").first.wait_for()
-            await page.wait_for_timeout(500)
-            await page.screenshot(path=folder / f"{name}-order-{scheme}.png")
+            await shoot("list")
+            for what, status in {"order": "partially_filled", "refused": "rejected"}.items():
+                rows = page.locator(f".row:has(.chip[data-status={status}])")
+                await (rows if await rows.count() else page.locator(".row")).first.click()
+                await page.locator(".timeline li").first.wait_for()
+                await shoot(what)
+                await page.goto("/")
+                await page.locator(".row").first.wait_for()
+            await page.goto("/devices")
+            await page.locator(".devices li").first.wait_for()
+            await shoot("devices")
             await page.goto("/place")
             await page.locator("option[value=NVDA]").first.wait_for(state="attached")
             await fill_form(page)
-            await page.screenshot(path=folder / f"{name}-place-{scheme}.png")
+            await shoot("place")
+            await page.get_by_role("button", name="Sign out").click()
+            await page.get_by_role("button", name=user, exact=True).wait_for()
+            await shoot("sign-in")
+
+
+async def compose(browser: Browser, folder: Path) -> None:
+    """The README's pictures, of those that were taken."""
+    (folder / "readme").mkdir(exist_ok=True)
+    for name, (parts, width, height) in README.items():
+        paths = [folder / f"{part}.png" for part in parts]
+        if not all(path.exists() for path in paths):
+            continue
+        page = await browser.new_page(viewport={"width": len(parts) * (width + 24) - 24, "height": height})
+        shown = "".join(
+            f'<img src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}" width={width}>'
+            for path in paths
+        )
+        await page.set_content(f'<body style="margin: 0; display: flex; gap: 24px; align-items: start">{shown}')
+        await page.screenshot(path=folder / "readme" / f"{name}.png", omit_background=True)
+        await page.close()
 
 
 async def main(url: str, user: str, folder: Path, only: str) -> None:
     kinds = {"phone": PHONE, "desktop": DESKTOP, "small": SMALL, "middle": MIDDLE}
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--disable-gpu"])
-        page = await browser.new_page(**PHONE, base_url=url)
-        await page.goto("/")
-        await page.get_by_role("button", name=user, exact=True).wait_for()
-        await page.screenshot(path=folder / "phone-sign-in.png")
-        await page.close()
         for name, kind in kinds.items():
             if not only or name in only.split(","):
                 await pages(browser, url, user, folder, name, kind)
         if not only or "states" in only.split(","):
-            await connection_states(browser, url, user, folder)
+            for scheme in ("light", "dark"):
+                await connection_states(browser, url, user, folder, scheme)
+        await compose(browser, folder)
         await browser.close()
 
 

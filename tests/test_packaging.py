@@ -1,5 +1,6 @@
 """What leaves the repository: a wheel that lacks nothing, and scripts that explain themselves."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,14 @@ def test_wheel_holds_every_file_of_the_package(source: Path, wheel: set[str]) ->
 def test_wheel_holds_one_of_each_kind(wheel: set[str], name: str) -> None:
     """By name, should the folders themselves be gone."""
     assert name in wheel
+
+
+def test_image_is_built_from_what_the_wheel_is() -> None:
+    """All of it reaches the build, and nothing else: neither .venv nor .orderstream with its key."""
+    copies = re.findall(r"^COPY (?!--)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    copied = " ".join(copies).split()
+    let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert sorted(copied) == sorted(let_in) == sorted(SOURCES)
 
 
 @pytest.fixture

@@ -1,17 +1,24 @@
 """Waiting for a condition, with a deadline, instead of sleeping."""
 
 import asyncio
+import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-async def eventually(condition: Callable[[], T], *, within_s: float = 15.0) -> T:
-    """What `condition` gives once it is true; fails where it is not within `within_s`. It may block shortly."""
+async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: float = 15.0) -> T:
+    """What `condition` gives once it is true; fails where it is not within `within_s`. It may block shortly, or be a
+    coroutine function."""
     deadline = time.monotonic() + within_s
-    while not (found := condition()):
+    while not (found := await _given(condition)):
         assert time.monotonic() < deadline, f"not within {within_s} s"
         await asyncio.sleep(0.005)
     return found
+
+
+async def _given(condition: Callable[[], T | Awaitable[T]]) -> T:
+    given = condition()
+    return await given if inspect.isawaitable(given) else given

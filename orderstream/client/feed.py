@@ -6,7 +6,7 @@ What is known (the book) belongs to the feed and outlives its connections; how i
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import aiohttp
 
@@ -66,7 +66,7 @@ class Feed:
         """Events that could not be understood since the feed was made; each was repaired by a snapshot."""
         return self._book.malformed
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
+    async def __aiter__(self) -> AsyncGenerator[Event, None]:
         if self._reading:
             raise RuntimeError("a feed is read by one loop at a time")
         self._reading = True

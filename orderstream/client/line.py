@@ -32,6 +32,7 @@ from orderstream.client.happenings import (
     Forget,
     Happening,
     OpenStream,
+    PollAnswered,
     PollLost,
     RenewJwt,
     Stop,
@@ -82,6 +83,8 @@ class Line:
         self._reader = StreamReader(book, renewable=credential.renewable)
         self._keeper: Sender = None
         self._ended: FeedEnded | None = None
+        # Whether the poll before was answered. The first one is not held, so that it is soon known whether polls work.
+        self._is_answered = False
         self.connection = Connection(State.OFFLINE, None, self._now())
 
     async def events(self, session: aiohttp.ClientSession) -> AsyncIterator[Event]:
@@ -130,6 +133,8 @@ class Line:
 
     def _on(self, happening: Happening) -> Iterator[Event]:
         machine = self._machine
+        if isinstance(happening, PollAnswered):
+            self._is_answered = True
         for action in machine.on(happening, self._around.clock()):
             self._carry_out(action)
         since_at = datetime.fromtimestamp(machine.since_s, UTC)
@@ -148,6 +153,7 @@ class Line:
             case CloseStream():
                 self._stop(Transport.SSE)
             case ClosePoll():
+                self._is_answered = False
                 self._stop(Transport.LONG_POLL)
             case Wait(timer, for_s):
                 self._start(timer, partial(self._wait, timer, for_s))
@@ -204,7 +210,8 @@ class Line:
         except (aiohttp.ClientError, OSError):
             await self._put(PollLost(Cause.FAILED))
         else:
-            await self._put(await transports.poll(link, self._cursor()))
+            wait_s = link.limits.poll_wait_s if self._is_answered else 0.0
+            await self._put(await transports.poll(link, self._cursor(), wait_s))
 
     async def _link(self, key: Key) -> transports.Link:
         jwt = self._jwts[key] = await self._credential.jwt()

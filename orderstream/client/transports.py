@@ -82,23 +82,23 @@ async def _frames(content: aiohttp.StreamReader, silence: asyncio.Timeout, silen
         silence.reschedule(asyncio.get_running_loop().time() + silence_s)
 
 
-async def poll(link: Link, cursor: str | None) -> Heard:
-    """One poll's answer. Safe to cancel."""
+async def poll(link: Link, cursor: str | None, wait_s: float) -> Heard:
+    """One poll's answer. It asks to be held for `wait_s`; 0 is not held. Safe to cancel."""
     try:
-        return await _poll(link, cursor)
+        return await _poll(link, cursor, wait_s)
     except TimeoutError:
         return PollLost(Cause.SILENT)
     except (aiohttp.ClientError, OSError):
         return PollLost(Cause.FAILED)
 
 
-async def _poll(link: Link, cursor: str | None) -> Heard:
+async def _poll(link: Link, cursor: str | None, wait_s: float) -> Heard:
     limits, clock = link.limits, asyncio.get_running_loop().time
     resume = {"If_None_Match": f'W/"{cursor}"'} if cursor else {}
     asked_s = clock()
-    asked = link.get("/v1/orders/poll", Prefer=f"wait={limits.poll_wait_s:.0f}", **resume)
-    async with asyncio.timeout(limits.poll_wait_s + limits.first_byte_s), asked as response:
-        held = clock() - asked_s >= limits.held_s
+    asked = link.get("/v1/orders/poll", Prefer=f"wait={wait_s:.0f}", **resume)
+    async with asyncio.timeout(wait_s + limits.first_byte_s), asked as response:
+        held = wait_s == 0 or clock() - asked_s >= limits.held_s
         if (verdict := _verdict(response, link)) is not None:
             return verdict
         if response.status == 304:

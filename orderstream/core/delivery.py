@@ -113,7 +113,7 @@ _WAIT = Wait()
 class Delivery:
     """One client's way through its channel's log. Ask `advance` until it answers Wait."""
 
-    __slots__ = ("_asked", "_epoch", "_looked_again", "_pending", "_reading", "position", "state")
+    __slots__ = ("_asked", "_epoch", "_looked_again", "_pending", "_reading", "position", "source", "state")
 
     def __init__(self, cursor: str | None) -> None:
         """`cursor` as the client sent it; None asks for a snapshot."""
@@ -124,6 +124,9 @@ class Delivery:
         self._reading = False
         self.position = 0
         self.state = State.LOADING
+        self.source: str | None = None
+        """Once a cursor was found good: whether what follows it is in `memory` or in the `table`. Who counts it sets it
+        back."""
 
     @property
     def known(self) -> Cursor | None:
@@ -194,6 +197,7 @@ class Delivery:
             return self._reset("cursor-expired")
         self._epoch, self.position = cursor
         self.state = State.REPLAYING
+        self.source = "memory" if log.holds_after(cursor.seq) else "table"
         return self.advance(log)
 
     def _follow(self, log: ChannelLog, max_bytes: int) -> Action:

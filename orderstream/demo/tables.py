@@ -3,8 +3,9 @@
 The queries are in `queries/`. psycopg2's errors pass through.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import fields
 from importlib.resources import files
 from typing import Any
@@ -39,6 +40,20 @@ _ASK_TO_CANCEL = _query("ask_to_cancel")
 _EVENTS = _query("order_events")
 _OLD = _query("old_orders")
 _DELETE = _query("delete_orders")
+
+
+@contextmanager
+def _heeding_cancellation() -> Iterator[None]:
+    """aiopg waits in wait_for, which before Python 3.12 loses a cancellation that comes with the result: a task
+    of a group that is being ended would go on, and the group would wait for it for ever."""
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        yield
+    finally:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 class Tables:
@@ -77,31 +92,36 @@ class Tables:
         return [row[0] for row in await self._rows(_OLD, values)]
 
     async def delete(self, order_ids: Sequence[UUID]) -> None:
-        async with self._connection.cursor() as cursor:
-            await cursor.execute(_DELETE, {"ids": list(order_ids)})
+        with _heeding_cancellation():
+            async with self._connection.cursor() as cursor:
+                await cursor.execute(_DELETE, {"ids": list(order_ids)})
 
     async def _rows(self, statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        async with self._connection.cursor() as cursor:
-            await cursor.execute(statement, values)
-            return list(await cursor.fetchall())
+        with _heeding_cancellation():
+            async with self._connection.cursor() as cursor:
+                await cursor.execute(statement, values)
+                return list(await cursor.fetchall())
 
 
 @asynccontextmanager
 async def open_tables(database_url: str, who: str) -> AsyncIterator[Tables]:
     """A connection of its own; `who` is its name in pg_stat_activity."""
-    connection = await aiopg.connect(
-        database_url,
-        timeout=QUERY_TIMEOUT_S,
-        enable_json=False,
-        enable_hstore=False,
-        application_name=who,
-        connect_timeout=int(QUERY_TIMEOUT_S),
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-        tcp_user_timeout=int(QUERY_TIMEOUT_S * 1000),
-    )
+    connection = None
     try:
+        with _heeding_cancellation():
+            connection = await aiopg.connect(
+                database_url,
+                timeout=QUERY_TIMEOUT_S,
+                enable_json=False,
+                enable_hstore=False,
+                application_name=who,
+                connect_timeout=int(QUERY_TIMEOUT_S),
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=int(QUERY_TIMEOUT_S * 1000),
+            )
         yield Tables(connection)
     finally:
-        await connection.close()
+        if connection is not None:
+            await connection.close()

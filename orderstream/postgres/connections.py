@@ -128,18 +128,20 @@ class Session:
             raise DatabaseUnavailable(f"the database does not answer: {_line(error)}") from error
 
 
-async def open_session(database_url: str, *, name: str, timeout_s: float) -> Session:
-    """Connects within `timeout_s`, then also the time a query may take; `name` is for pg_stat_activity."""
-    return Session(await translated(_connect(database_url, f"orderstream {name}", timeout_s)))
+async def open_session(database_url: str, *, name: str, timeout_s: float, **liveness: int) -> Session:
+    """Connects within `timeout_s`, then also the time a query may take; `name` is for pg_stat_activity, and `liveness`
+    are libpq's keepalives and tcp_user_timeout where they are not to be as usual."""
+    return Session(await translated(_connect(database_url, f"orderstream {name}", timeout_s, liveness)))
 
 
-async def _connect(database_url: str, name: str, timeout_s: float) -> aiopg.Connection:
+async def _connect(database_url: str, name: str, timeout_s: float, liveness: Mapping[str, int]) -> aiopg.Connection:
     connection = None
     try:
         async with asyncio.timeout(timeout_s):
             connection = await _first_that_answers(
-                database_url, timeout=timeout_s, application_name=name, **_LIVENESS, **_AS_TEXT
+                database_url, timeout=timeout_s, application_name=name, **{**_LIVENESS, **liveness}, **_AS_TEXT
             )
+            _honour_cancellation()
     except BaseException:
         # The time may run out together with the answer.
         if connection is not None:

@@ -38,9 +38,12 @@ class Follower:
         probe_s: float,
         timeout_s: float,
         leading: Callable[[], bool] = lambda: False,
+        permitted: asyncio.Event | None = None,
     ) -> None:
-        """`leading` says whether this process's sequencer is the one that numbers, and hands over."""
+        """`leading` says whether this process's sequencer is the one that numbers, and hands over. Nothing is published
+        while `permitted` is not set."""
         self._leading = leading
+        self._permitted = permitted
         self._database_url = database_url
         self._publisher = publisher
         self._meter = meter
@@ -61,9 +64,15 @@ class Follower:
                 self._meter.database_error("follower")
                 await asyncio.sleep(_RETRY_S)
 
+    @property
+    def position(self) -> int:
+        """Of the newest event that was published here; 0 before there is any."""
+        return self._position or 0
+
     def take(self, batch: Sequence[SequencedEvent]) -> None:
         """Events straight from this process's sequencer; what does not follow is left to be read."""
-        if batch and batch[0].position == self._next_position:
+        permitted = self._permitted is None or self._permitted.is_set()
+        if permitted and batch and batch[0].position == self._next_position:
             self._publish(batch)
 
     @property
@@ -120,6 +129,8 @@ class Follower:
             raise DatabaseUnavailable("there is no epoch: a restore may be under way")
         epoch, head = rows[0][0], rows[0][1]
         batch = [SequencedEvent(*row[2:]) for row in rows if row[2] is not None]
+        if batch and self._permitted is not None:
+            await self._permitted.wait()
         if asked_after is None:
             self._position = head
         elif head < asked_after:

@@ -23,6 +23,11 @@ class Pool:
         self._idle: list[Session] = []
         self._queries: set[asyncio.Task[list[Row]]] = set()
 
+    @property
+    def queries(self) -> int:
+        """How many run or wait for a session."""
+        return len(self._queries)
+
     async def fetch(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of `sql`, within the time-out. Raises DatabaseUnavailable."""
         task = asyncio.ensure_future(self._fetch(sql, parameters))

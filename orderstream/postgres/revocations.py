@@ -2,6 +2,9 @@
 
 LISTEN first, then read all, then trust notifications: so nothing is missed over a lost connection. A notification names
 a row and is sent with its commit; reading by a highest id instead would step over whoever commits late.
+
+While the session is lost this process does not know who was logged out, and shows nothing new to anybody: the store and
+the follower wait for `connected`. That it is lost is told by the kernel, which costs the server no query.
 """
 
 import asyncio
@@ -19,6 +22,8 @@ _log = structlog.get_logger()
 
 _RETRY_S = 0.25
 _PAGE_ROWS = 5000
+# A peer that vanished is noticed within 3 s, by the kernel: for so long a logged-out session may still be shown events.
+_LIVENESS = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2, "tcp_user_timeout": 3000}
 # How often it is made sure that notifications come through, where the connection itself seems well.
 _PROBE_S = 30.0
 _PROBE = "probe"
@@ -34,7 +39,7 @@ class RevocationListener:
         self._sessions = sessions
         self._meter = meter
         self._timeout_s = timeout_s
-        # Set while all revocations are known here: no request may be served before it was.
+        # Set while all revocations are known here: nothing may be shown that is read while it is not.
         self.connected = asyncio.Event()
 
     async def run(self) -> None:
@@ -50,7 +55,7 @@ class RevocationListener:
                 await asyncio.sleep(_RETRY_S)
 
     async def _listen(self) -> None:
-        session = await open_session(self._database_url, name="revocations", timeout_s=self._timeout_s)
+        session = await open_session(self._database_url, name="revocations", timeout_s=self._timeout_s, **_LIVENESS)
         try:
             await session.fetch(f"{PREPARE}; listen orderstream_revocations")
             known = await self._read_all(session)

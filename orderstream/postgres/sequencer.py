@@ -24,7 +24,7 @@ from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
 
-# Two-key advisory locks; the first key is "oser" in ASCII. The doorbell's pair stands in orderstream.ring() too.
+# Two-key advisory locks; the first key is "orfr" in ASCII. The doorbell's pair stands in orderstream.ring() too.
 LEADER = "1869768306, 0"
 DOORBELL = "1869768306, 1"
 
@@ -147,7 +147,7 @@ class Sequencer:
         rows = await self._ask(session, f"{first}execute step ({self._settings.batch_max_events})")
         if rows:
             batch = [SequencedEvent(*row[:7]) for row in rows]
-            self._meter.sequenced(len(batch))
+            self._meter.sequenced(batch)
             self._handover(batch)
         return len(rows)
 
@@ -164,6 +164,7 @@ class Sequencer:
         found = await self._step(session)
         while not found:
             if await session.notified(self._settings.safety_net_s):
+                self._meter.rung()
                 break
             found = await self._step(session)
             if found and not await session.notified(_RING_GRACE_S):

@@ -66,6 +66,8 @@ class PostgresSessions:
             except DatabaseUnavailable as error:
                 self._meter.database_error("sessions")
                 _log.warning("sessions-not-written", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - the top of a background task: a list of devices ends no stream
+                _log.error("sessions-failed", exc_info=error)
 
     async def write(self) -> None:
         """Writes what changed, or a sign of life where one is due. Raises DatabaseUnavailable; nothing is lost then."""

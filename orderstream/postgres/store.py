@@ -1,5 +1,6 @@
 """The Store on Postgres: channels, replays, snapshots and lists, each one query however many users."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -14,6 +15,9 @@ from orderstream.postgres.connections import NotAValue, Row
 from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
 
+# How long an answer is kept back until it is known who may see it: as long as it mostly takes to connect again.
+_KEPT_BACK_S = 1.0
+
 
 class StoreSettings(msgspec.Struct, frozen=True):
     """From the settings of the same names."""
@@ -25,20 +29,22 @@ class StoreSettings(msgspec.Struct, frozen=True):
 
 
 class PostgresStore:
-    """Reads through a pool; raises DatabaseUnavailable."""
+    """Reads through a pool; raises DatabaseUnavailable, also while `permitted` is not set and nothing may be shown."""
 
-    def __init__(self, pool: Pool, settings: StoreSettings) -> None:
+    def __init__(self, pool: Pool, settings: StoreSettings, *, permitted: asyncio.Event | None = None) -> None:
         self._pool = pool
         self._settings = settings
+        self._permitted = permitted
 
     async def channel_pages(self, wanted: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], ChannelPage]:
         user_ids, afters = [user_id for user_id, _ in wanted], [after for _, after in wanted]
-        rows = await self._pool.fetch(
-            query("channel_pages"),
+        rows = await self._read(
+            "channel_pages",
             {"user_ids": user_ids, "afters": afters, "max_events": self._settings.log_max_events},
         )
         pages: dict[tuple[str, int], ChannelPage] = {}
         events: dict[tuple[str, int], list[Event]] = {key: [] for key in wanted}
+        _found(rows)
         for user_id, after, epoch, head, oldest, *event in rows:
             key = (user_id, after)
             pages[key] = ChannelPage(epoch, head, oldest, events[key])
@@ -46,8 +52,8 @@ class PostgresStore:
         return pages
 
     async def events_after(self, user_id: str, seq: int) -> tuple[str, Sequence[Event]]:
-        rows = await self._pool.fetch(
-            query("events_after"),
+        rows = await self._read(
+            "events_after",
             {"user_id": user_id, "after": seq, "max_events": self._settings.replay_page_events},
         )
         epoch = _found(rows)[0]
@@ -58,14 +64,15 @@ class PostgresStore:
             "max_orders": self._settings.snapshot_max_orders,
             "closed_s": self._settings.snapshot_closed_s,
         }
-        rows = await self._pool.fetch(query("snapshots"), {"user_ids": list(user_ids), **limits})
+        rows = await self._read("snapshots", {"user_ids": list(user_ids), **limits})
         cursors: dict[str, Cursor] = {}
         orders: dict[str, list[bytes]] = {user_id: [] for user_id in user_ids}
+        _found(rows)
         for user_id, epoch, head, body in rows:
             cursors[user_id] = Cursor(epoch, head)
             if body is not None:
                 orders[user_id].append(body.encode())
-        return {user_id: Snapshot(cursor, orders[user_id]) for user_id, cursor in cursors.items()}
+        return {user_id: Snapshot(cursors[user_id], orders[user_id]) for user_id in user_ids}
 
     async def orders_page(
         self,
@@ -85,7 +92,7 @@ class PostgresStore:
             "before_id": before_id,
         }
         try:
-            rows = await self._pool.fetch(query("orders_page"), {**key, "max_orders": limit + 1})
+            rows = await self._read("orders_page", {**key, "max_orders": limit + 1})
         except NotAValue:
             raise InvalidParameter("page must be the `next` of an earlier answer") from None
         epoch, head, *_ = _found(rows)
@@ -95,12 +102,22 @@ class PostgresStore:
 
     async def order(self, user_id: str, order_id: str) -> tuple[bytes, Sequence[bytes]]:
         try:
-            rows = await self._pool.fetch(query("order"), {"user_id": user_id, "order_id": order_id})
+            rows = await self._read("order", {"user_id": user_id, "order_id": order_id})
         except NotAValue:
             rows = []
         if not rows:
             raise NotFound("there is no such order")
         return rows[0][0].encode(), [row[1].encode() for row in rows if row[1] is not None]
+
+    async def _read(self, name: str, parameters: Mapping[str, object]) -> list[Row]:
+        rows = await self._pool.fetch(query(name), parameters)
+        if self._permitted is not None:
+            try:
+                async with asyncio.timeout(_KEPT_BACK_S):
+                    await self._permitted.wait()
+            except TimeoutError:
+                raise DatabaseUnavailable("it is not known which sessions were ended") from None
+        return rows
 
 
 def _found(rows: Sequence[Row]) -> Row:

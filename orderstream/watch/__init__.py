@@ -66,9 +66,10 @@ def _leaving(leave: Callable[[], object]) -> Iterator[None]:
 
 
 async def _lines(feed: Feed) -> None:
-    async for event in feed:
-        sys.stdout.write(line(event, datetime.now(UTC)) + "\n")
-        sys.stdout.flush()
+    async with contextlib.aclosing(aiter(feed)) as events:
+        async for event in events:
+            sys.stdout.write(line(event, datetime.now(UTC)) + "\n")
+            sys.stdout.flush()
 
 
 async def _table(feed: Feed, console: Console) -> None:
@@ -76,9 +77,10 @@ async def _table(feed: Feed, console: Console) -> None:
     with Live(console=console, auto_refresh=False, screen=False) as live:
         painting = asyncio.create_task(_paint(screen, changed, live))
         try:
-            async for event in feed:
-                screen.take(event, datetime.now(UTC))
-                changed.set()
+            async with contextlib.aclosing(aiter(feed)) as events:
+                async for event in events:
+                    screen.take(event, datetime.now(UTC))
+                    changed.set()
         finally:
             painting.cancel()
 

@@ -58,7 +58,7 @@ def make_app(
     authenticator.revoked = open_sessions.is_revoked
     app[STREAM_SETTINGS] = stream_settings
     app[POLL_SETTINGS] = poll_settings
-    app[WHEEL] = Wheel(stream_settings.heartbeat_s)
+    app[WHEEL] = Wheel(stream_settings.heartbeat_s, lagged=meter.loop_lagged)
     app.add_routes(
         [
             web.get("/v1/orders", orders.list_orders, allow_head=False),

@@ -20,6 +20,9 @@ from orderstream.web.sockets import bound_sending, has_unsent, reset
 # What a client may go on to send of a request that is answered already, so that it can read the answer.
 _LINGERING_S = 1.0
 _HEAD_END = b"\r\n\r\n"
+# Of a body on the wire, over its own: what chunks and their extensions may add (RFC 9112 section 7.1.1), which no
+# handler is shown.
+_MOST_OVERHEAD = 2
 # Set on the request whose client was cut off because it did not read.
 TOO_SLOW: web.RequestKey[bool] = web.RequestKey("too-slow", bool)
 
@@ -36,6 +39,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     header_max_bytes: int = 16_384
     max_headers: int = 64
     head_max_bytes: int = 65_536
+    body_max_bytes: int = 65_536
 
 
 class Connection(web.RequestHandler):
@@ -43,6 +47,8 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_answer",
+        "_body",
+        "_body_bytes",
         "_head_bytes",
         "_head_deadline",
         "_last_bytes",
@@ -69,6 +75,8 @@ class Connection(web.RequestHandler):
         self._request_handler = self._answer_http
         self._settings = settings
         self._others = others
+        self._body: StreamReader | None = None
+        self._body_bytes = 0
         self._head_bytes = 0
         self._last_bytes = _HEAD_END
         self._head_deadline: asyncio.TimerHandle | None = None
@@ -118,6 +126,10 @@ class Connection(web.RequestHandler):
             self._head_arrived()
             if self._messages:
                 self._expect_body(self._messages[-1][1])
+        elif self._body is not None and not self._body.is_eof():
+            self._body_bytes += len(data)
+            if self._body_bytes > _MOST_OVERHEAD * self._settings.body_max_bytes:
+                self.force_close()
         elif self._waiter is not None:
             self._head_bytes += len(data)
             if self._head_bytes > self._settings.head_max_bytes:
@@ -200,6 +212,7 @@ class Connection(web.RequestHandler):
             reset(self._socket)
 
     def _expect_body(self, body: StreamReader) -> None:
+        self._body, self._body_bytes = body, 0
         if not body.is_eof():
             self._loop.call_later(self._settings.request_body_timeout_s, self._close_unless_whole, body)
 

@@ -15,7 +15,7 @@ from jwt.utils import base64url_decode, base64url_encode
 from orderstream.core.claims import Identity, identity
 from orderstream.errors import Unauthorized
 from orderstream.web.jwks import Jwks
-from orderstream.web.keys import Key
+from orderstream.web.keys import ALGORITHMS, Key
 
 # A JWT is a few hundred bytes; more is not worth verifying.
 MAX_JWT_CHARS = 8192
@@ -181,12 +181,15 @@ def _is_canonical(segment: str) -> bool:
 
 
 def _kid(encoded: str) -> str | None:
-    """The key that the JWT's header asks for. Raises Unauthorized where it cannot be read."""
+    """The key that the JWT's header asks for. Raises Unauthorized where it cannot be read, or no key could be good."""
     try:
         header = jwt.get_unverified_header(encoded)
     # Parsed before any signature is checked: of any kind and any depth. PyJWT refuses a `crit` that it does not
     # understand (RFC 7515 section 4.1.11).
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
         raise Unauthorized("the JWT is not valid", _INVALID) from None
+    # Not trusted, but for this: no key need be asked for.
+    if header.get("alg") not in ALGORITHMS:
+        raise Unauthorized("the JWT is not valid", _INVALID)
     kid = header.get("kid")
     return kid if isinstance(kid, str) else None

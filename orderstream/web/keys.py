@@ -20,6 +20,9 @@ from orderstream.errors import SettingsError
 # NIST SP 800-131A: shorter ones may no longer be relied on.
 MIN_RSA_BITS = 2048
 
+# All that a key can be for; a tuple, since what is compared may be of any kind.
+ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
+
 
 class Key(NamedTuple):
     """`algorithm` is the JOSE name (RFC 7518 section 3.1, RFC 8037); `material` is what PyJWT verifies with."""

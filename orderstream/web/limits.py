@@ -137,8 +137,21 @@ LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 async def admission(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Before anything else is looked at: the address's share, and a body that says it is too large."""
+    """Before anything else is looked at: the address's share, and a body that is too large."""
     request.app[LIMITS].admit_address(request)
     if (request.content_length or 0) > request.client_max_size:
         raise ContentTooLarge(f"no resource takes a body of more than {request.client_max_size} bytes")
+    if request.content_length is None and request.body_exists:
+        # In chunks: only its end tells how large it is, and no handler reads it.
+        await _read(request)
     return await handler(request)
+
+
+async def _read(request: web.Request) -> None:
+    try:
+        await request.read()
+    except RuntimeError:
+        # So aiohttp says that the connection was closed by us, while it was reading.
+        if request.transport is None:
+            raise ConnectionResetError from None
+        raise

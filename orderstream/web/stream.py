@@ -173,6 +173,9 @@ class StreamOutlet:
         if self._draining is None:
             self._blocked_since = self._loop.time()
             self._draining = asyncio.ensure_future(self._drain())
+            self._meter.slowed()
+            # By callback: a task that was cancelled before it began runs no code of its own.
+            self._draining.add_done_callback(lambda _: self._meter.caught_up())
 
     async def _drain(self) -> None:
         try:

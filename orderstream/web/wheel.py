@@ -21,7 +21,15 @@ class Beating(Protocol):
 class Wheel:
     """Calls `beat` of all that was added, every `interval_s` give or take 10 %."""
 
-    def __init__(self, interval_s: float, *, uniform: Callable[[float, float], float] = random.uniform) -> None:
+    def __init__(
+        self,
+        interval_s: float,
+        *,
+        uniform: Callable[[float, float], float] = random.uniform,
+        lagged: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`lagged` is told at every tick how late it was: as late as everything else on this loop."""
+        self._lagged = lagged
         self._interval_s = interval_s
         self._uniform = uniform
         self._slots: list[list[Beating]] = [[] for _ in range(int(interval_s * (1 + JITTER) / TICK_S) + 2)]
@@ -47,4 +55,5 @@ class Wheel:
         while True:
             due = max(due + TICK_S, loop.time() - 10 * TICK_S)
             await asyncio.sleep(max(0.0, due - loop.time()))
+            self._lagged(loop.time() - due)
             self.turn()

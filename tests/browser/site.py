@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 
-from orderstream.settings import Settings
-from tests.clients.programs import missing, program
+from tests.clients.programs import missing
 from tests.services import PATIENCE_S, ServiceProcess
 
 PHONE = {
@@ -20,20 +19,36 @@ PHONE = {
     "user_agent": "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140 Mobile Safari/537",
 }
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
-STREAM = "**/v1/orders/stream*"
 
-COOKIE = Settings().jwt_cookie
-_FLAGS = ("--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update")
 _AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+
+# Shifts that nobody's hand caused, added up; what the page itself does with a click is allowed.
+WATCH_SHIFTS = """() => {
+    window.shifted = 0;
+    new PerformanceObserver((list) => {
+        for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.shifted += shift.value;
+    }).observe({ type: "layout-shift" });
+}"""
+
+# Colours are measured as they stay; the dot that breathes while the page is live never ends.
+_STILL = """async () => {
+    const ends = (one) => one.playState === "running" && one.effect.getComputedTiming().endTime !== Infinity;
+    for (let running; (running = document.getAnimations().filter(ends)).length; )
+        await Promise.allSettled(running.map((one) => one.finished));
+}"""
 
 # What the page says of the rows that it has drawn; the test's user has few enough that this is all of them.
 _ROWS = """() => [...document.querySelectorAll(".rows li")].map((row) => [
     row.querySelector("a").pathname.split("/").pop(),
+    row.querySelector(".what b").textContent,
+    row.querySelector("a").dataset.side,
     row.querySelector(".chip").dataset.status,
     row.querySelector(".filled").textContent.replaceAll(",", ""),
+    row.querySelector(".worth b").textContent.replaceAll(/[$,]/g, ""),
 ])"""
 _STORED = """
-    select id::text, status, trim_scale(filled_quantity) || ' of ' || trim_scale(quantity)
+    select id::text, symbol, side, status, trim_scale(filled_quantity) || ' of ' || trim_scale(quantity),
+        coalesce(round(coalesce(average_price, price, stop_price), 2)::text, '')
     from public.orders where user_id = %s order by created_at desc, id desc
 """
 _INSERT = """
@@ -86,17 +101,6 @@ class Table:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    path = program("chromium", "google-chrome")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
-        try:
-            yield browser
-        finally:
-            await browser.close()
-
-
-@asynccontextmanager
 async def device(browser: Browser, url: str, kind: dict[str, Any] = DESKTOP) -> AsyncIterator[BrowserContext]:
     """A device of its own: no cookie, no cache. A page that throws, or breaks its own policy, fails the test."""
     wrong: list[str] = []
@@ -111,12 +115,12 @@ async def device(browser: Browser, url: str, kind: dict[str, Any] = DESKTOP) -> 
         await context.close()
 
 
-async def signed_in(context: BrowserContext, user: str) -> Page:
-    """A page that is live."""
+async def signed_in(context: BrowserContext, user: str, state: str = "live") -> Page:
+    """A page that is connected so."""
     page = await context.new_page()
     await page.goto("/")
     await page.get_by_role("button", name=user, exact=True).click()
-    await connected(page)
+    await connected(page, state)
     return page
 
 
@@ -143,16 +147,22 @@ async def _difference(page: Page, table: Table, user: str) -> object:
 
 
 async def serious_faults(page: Page) -> list[str]:
-    """What axe-core finds that is serious or critical."""
+    """What axe-core finds that is serious or critical, in light and in dark, once nothing fades in or moves."""
     if not _AXE.exists():
         missing("the npm package axe-core")
     await page.evaluate(_AXE.read_text(encoding="utf-8"))
-    found = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [
-        f"{one['id']}: {one['nodes'][0]['html'][:120]} {one['nodes'][0]['failureSummary'][:200]}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
+    faults: list[str] = []
+    for scheme in ("dark", "light"):
+        await page.emulate_media(color_scheme=scheme)
+        await page.evaluate(_STILL)
+        found = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        faults += [f"{scheme}: {_told(one)}" for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    return faults
+
+
+def _told(violation: dict[str, Any]) -> str:
+    node = violation["nodes"][0]
+    return f"{violation['id']}: {node['html'][:120]} {node['failureSummary'][:200]}"
 
 
 @asynccontextmanager

@@ -121,9 +121,11 @@ async def test_long_poll_carries_on_from_the_same_cursor_when_streams_fail(scrip
     """Three failures, then the other transport; one cursor over both."""
     fails = [s.status(502)] * 2
     script.streams = [s.stream(s.snapshot(4), s.live(4), hold=False), *fails]
-    script.polls = [s.body(answer(5, "a"))]
-    told = await until(new_feed(), is_order("a"))
+    script.polls = [s.body(answer(5, "a")), s.body(answer(6, "b"))]
+    told = await until(new_feed(), is_order("b"))
     assert script.poll_requests[0]["If-None-Match"] == f'W/"{at(4)}"'
+    # The first one is not held: an answer soon, or no polling mode.
+    assert [request["Prefer"] for request in script.poll_requests[:2]] == ["wait=0", "wait=25"]
     assert told[-1].transport == "long-poll"
 
 
@@ -139,6 +141,15 @@ async def test_long_poll_is_taken_at_once_when_a_proxy_keeps_the_stream(script: 
     feed = new_feed(limits=Limits(first_byte_s=0.05))
     await until(feed, lambda event: isinstance(event, SnapshotTaken))
     assert set(feed.orders) == {"a"}
+
+
+async def test_a_silent_network_is_offline_when_the_first_poll_has_no_answer_either(
+    script: Script, new_feed: Any
+) -> None:
+    """Not after all the time that a poll may be held for."""
+    script.streams = [s.stream(s.snapshot(4), s.live(4))]
+    await until(new_feed(limits=Limits(silence_s=0.1, first_byte_s=0.1)), is_state(State.OFFLINE))
+    assert len(script.poll_requests) == 1
 
 
 async def test_the_stream_is_taken_back_when_it_holds_again(script: Script, new_feed: Any) -> None:

@@ -42,11 +42,12 @@ test("a feed resumes from its cursor when the stream breaks, and tells nothing t
 
 test("long-poll carries on from the same cursor when streams fail", async () => {
     script.streams = [s.ended(s.snapshot(4), s.live(4)), ...Array(20).fill(s.status(502))];
-    script.polls = [s.polled(5, "a")];
+    script.polls = [s.polled(5, "a"), s.polled(6, "b")];
     feed = newFeed(script.url);
-    await until(feed, hasOrders(feed, "a"));
+    await until(feed, hasOrders(feed, "a", "b"));
     assert.equal(script.pollRequests[0]["if-none-match"], `W/"${at(4)}"`);
-    assert.equal(script.pollRequests[0].prefer, "wait=25");
+    // The first one is not held: an answer soon, or no polling mode.
+    assert.deepEqual(script.pollRequests.slice(0, 2).map(({ prefer }) => prefer), ["wait=0", "wait=25"]);
     assert.equal(feed.connection.transport, "long-poll");
     assert.equal(feed.connection.every_s, null);
 });
@@ -65,6 +66,13 @@ test("a stream that falls silent is given up although nobody closed it", async (
     feed = newFeed(script.url, { limits: { silence_s: 0.1 } });
     await until(feed, hasOrders(feed, "a"));
     assert.deepEqual(states(feed), ["connecting", "live", "polling"]);
+});
+
+test("a network that fell silent is offline as soon as the first poll has no answer either", async () => {
+    script.streams = [s.stream(s.snapshot(4), s.live(4))];
+    feed = newFeed(script.url, { limits: { silence_s: 0.1, first_byte_s: 0.1 } });
+    await until(feed, () => feed.connection.state === "offline");
+    assert.deepEqual(states(feed), ["connecting", "live", "polling", "offline"]);
 });
 
 test("polls that cannot be held are asked at an interval, which the page is told", async () => {

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from orderstream.settings import Settings
 from tests.clients.programs import program
@@ -23,6 +23,10 @@ _REPORT = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
 _PAGE = f"<!doctype html><title>orders</title><script type=module>{_REPORT}; window.report = report</script>"
 _PATH = "/page"
 _OPEN = "url => { report(new EventSource(url, { withCredentials: true }), tell) }"
+_TICKET = """async ([url, jwt]) => {
+    const answer = await fetch(url, { method: "POST", headers: { Authorization: `Bearer ${jwt}` } });
+    return (await answer.json()).ticket;
+}"""
 
 _FLAGS = (
     "--disable-gpu",
@@ -66,9 +70,14 @@ async def log_in(page: Page, service: ServiceProcess, jwt: str) -> None:
     await page.context.add_cookies([{"name": COOKIE, "value": jwt, "url": service.url, "httpOnly": True}])
 
 
-async def follow(page: Page, service: ServiceProcess) -> None:
+async def follow(page: Page, service: ServiceProcess, query: str = "") -> None:
     """Opens the stream."""
-    await page.evaluate(_OPEN, f"{service.url}/v1/orders/stream")
+    await page.evaluate(_OPEN, f"{service.url}/v1/orders/stream{query}")
+
+
+async def ticket(page: Page, service: ServiceProcess, jwt: str) -> str:
+    """One that the page fetches with a JWT that it holds itself."""
+    return str(await page.evaluate(_TICKET, [f"{service.url}/v1/tickets", jwt]))
 
 
 @asynccontextmanager
@@ -99,6 +108,18 @@ async def launched() -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+@asynccontextmanager
+async def with_profile(folder: Path) -> AsyncIterator[BrowserContext]:
+    """The browser as a person has it, with a profile; a page of `launched` is one in a private window."""
+    path = program("chromium", "google-chrome")
+    async with async_playwright() as playwright:
+        context = await playwright.chromium.launch_persistent_context(folder, executable_path=path, args=list(_FLAGS))
+        try:
+            yield context
+        finally:
+            await context.close()
 
 
 @asynccontextmanager

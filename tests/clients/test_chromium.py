@@ -9,13 +9,14 @@ from tests.clients import chromium
 from tests.clients.record import Record
 from tests.clients.trade import ORDERS, USER, opened
 from tests.services import ServiceProcess
+from tests.system.tables import write_orders
 
 pytestmark = pytest.mark.system
 
 
 @pytest.fixture
 async def service(database: str) -> AsyncIterator[ServiceProcess]:
-    async with ServiceProcess(database, retry_ms=200, jwt_leeway_s=0) as running:
+    async with ServiceProcess(database, retry_ms=200, jwt_leeway_s=0, heartbeat_s=0.5) as running:
         await running.ready()
         yield running
 
@@ -65,3 +66,33 @@ async def test_an_eventsource_gives_up_when_its_origin_is_not_allowed(service: S
         await chromium.follow(page, service)
         await record.has("closed")
     assert record.names == ["closed"]
+
+
+async def test_an_eventsource_that_comes_back_with_its_spent_ticket_is_closed(
+    service: ServiceProcess, database: str
+) -> None:
+    """By one 401, though another user's cookie goes with it; its page goes on from the cursor with a new ticket."""
+    write_orders(database, "bob", 1)
+    record, asked = Record(), list[str]()
+    with opened(database) as trade:
+        trade.submit()
+        async with chromium.own_page(service, record) as page:
+            page.on("response", lambda answer: asked.append(f"{answer.status} {answer.url.rpartition('=')[2]}"))
+            await chromium.log_in(page, service, service.jwt("bob"))
+            spent = await chromium.ticket(page, service, service.jwt(USER))
+            await chromium.follow(page, service, f"?ticket={spent}")
+            await record.has("live")
+            service.kill()
+            await service.wait()
+            trade.change()
+            await service.start()
+            await record.has("closed")
+            last, [end] = len(record.seen), [seen for seen in record.seen if seen.name == "snapshot-end"]
+            fresh = await chromium.ticket(page, service, service.jwt(USER))
+            await chromium.follow(page, service, f"?cursor={end.id}&ticket={fresh}")
+            # Twice the longest `retry`, in which the first would have been back.
+            await record.has("heartbeat", record.names.count("heartbeat") + 2)
+    assert record.names[:4] == ["open", "snapshot", "snapshot-end", "live"]
+    assert set(record.names[4:last]) <= {"heartbeat", "connecting", "closed"}
+    assert [answer for answer in asked if answer.endswith(spent)] == [f"200 {spent}", f"401 {spent}"]
+    assert [seen.name for seen in record.seen[last:]][:3] == ["open", "order", "live"]

@@ -1,110 +1,68 @@
 """The demo as a whole: it starts, its printed commands work, and it leaves nothing behind."""
 
-import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from tests.clients.programs import program
+from tests.demo.running import LAST_LINE, Demo, demo_folder, shell
 from tests.ports import free_ports
+from tests.system.tables import execute
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.system
 
-LAST_LINE = "Ctrl-C stops all of it.\n"
-
-
-class Demo:
-    """A running demo; `said` is what it printed until it was ready, or until it ended."""
-
-    def __init__(self, folder: Path) -> None:
-        self.program = subprocess.Popen(
-            [sys.executable, "-m", "orderstream.cli", "demo", "--folder", str(folder), "--port", str(free_ports(2))],
-            env={key: value for key, value in os.environ.items() if not key.startswith("ORDERSTREAM_")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.said = ""
-        for line in self.program.stdout or ():
-            self.said += line
-            if line == LAST_LINE:
-                break
-        self.family = psutil.Process(self.program.pid).children(recursive=True) if LAST_LINE in self.said else []
-
-    def commands(self) -> list[str]:
-        return [line.strip() for line in self.said.splitlines() if line.startswith("  ") and "#" not in line]
-
-    def socket_folder(self) -> str:
-        found = re.search(r"host=([^&]+)&", self.said)
-        assert found is not None, self.said
-        return found[1]
-
-    def child(self, words: str) -> psutil.Process:
-        (found,) = [one for one in self.family if words in " ".join(one.cmdline())]
-        return found
-
-    def ended(self) -> tuple[int, str]:
-        """Its exit status and what it printed after it was ready."""
-        rest, _ = self.program.communicate(timeout=60)
-        return self.program.returncode, rest
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder() -> Iterator[Path]:
     """One for all: only the first start makes a cluster."""
-    return tmp_path_factory.mktemp("demo")
+    with demo_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Callable[[], Demo]]:
-    """Starts demos, and kills what a failed test leaves."""
+def start(folder: Path) -> Iterator[Callable[..., Demo]]:
+    """Starts demos, and ends what a failed test leaves."""
     started: list[Demo] = []
 
-    def begin() -> Demo:
-        started.append(Demo(folder))
+    def begin(**environment: str) -> Demo:
+        command = [sys.executable, "-m", "orderstream.cli", "demo"]
+        options = ["--folder", str(folder), "--port", str(free_ports(2))]
+        started.append(Demo([*command, *options], **environment))
         return started[-1]
 
     yield begin
     for demo in started:
-        if demo.program.poll() is None:
-            demo.program.send_signal(signal.SIGINT)
-            demo.program.wait(timeout=60)
-        assert demo.program.stdout is not None
-        demo.program.stdout.close()
-
-
-def run(command: str, jwt: str) -> str:
-    ended = subprocess.run(["bash", "-c", command], env=os.environ | {"JWT": jwt}, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+        demo.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_demo_stops_cleanly_and_leaves_nothing(start: Callable[[], Demo], number: signal.Signals) -> None:
     """Exit status 0, no Postgres, no service, no exchange, no socket."""
     demo = start()
+    assert demo.postgres() != []
     demo.program.send_signal(number)
     assert demo.ended() == (0, "stopping\nstopping the embedded Postgres\n")
     assert not [one for one in demo.family if one.is_running()]
+    assert demo.postgres() == []
     assert not Path(demo.socket_folder()).exists()
 
 
 def test_demo_prints_commands_that_work(start: Callable[[], Demo]) -> None:
     """As they stand, with the JWT that is printed above them."""
+    program("curl")
     demo = start()
-    commands = demo.commands()
-    jwt = commands[0].removeprefix("export JWT=")
-    page, change, metrics = commands[-3:]
-    assert '"orders":' in run(page, jwt)
-    assert run(change, jwt).startswith("UPDATE ")
-    assert run(metrics, jwt).startswith("# HELP ")
-    stream = next(command for command in commands if command.endswith("/stream"))
-    assert "event: live" in run(f"{stream} -s --max-time 2 || [ $? = 28 ]", jwt)
+    page, change, metrics = demo.commands()[-3:]
+    assert '"orders":' in shell(page, demo.jwt)
+    assert shell(change, demo.jwt).startswith("UPDATE ")
+    assert shell(metrics, demo.jwt).startswith("# HELP ")
+    assert "event: live" in shell(f"{demo.command('/stream')} -s --max-time 2 || [ $? = 28 ]", demo.jwt)
+    poll = demo.command("ETAG=$(") + "\n" + demo.command("If-None-Match")
+    assert shell(poll, demo.jwt).startswith("HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize(("name", "words"), [("service", "demo.serve"), ("exchange", "demo.exchange")])
@@ -138,3 +96,14 @@ def test_demo_starts_after_one_that_was_killed(start: Callable[[], Demo]) -> Non
     assert LAST_LINE in again.said
     assert "making it first" not in again.said
     assert not Path(killed.socket_folder()).exists()
+
+
+async def test_demo_uses_the_database_that_it_is_given(start: Callable[..., Demo], database: str) -> None:
+    """It starts no Postgres, trades there, and leaves it running."""
+    demo = start(ORDERSTREAM_DATABASE_URL=database)
+    await eventually(lambda: execute(database, "select 1 from orders"))
+    assert demo.commands()[-2].startswith("psql ")
+    demo.interrupt()
+    assert demo.ended() == (0, "stopping\n")
+    assert "embedded Postgres" not in demo.said
+    assert execute(database, "select count(*) > 0 from orderstream.events") == [(True,)]

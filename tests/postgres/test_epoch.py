@@ -3,15 +3,17 @@
 import asyncio
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from orderstream.postgres import epoch
+from orderstream.postgres.follower import Follower
 from orderstream.postgres.queries import query
-from tests.postgres.feed import insert_order, opened, run, sequencing
+from tests.postgres.feed import CountingMeter, committed_events, insert_order, opened, run, sequencing
+from tests.postgres.publishing import Recorder, following
 from tests.postgres.servers import TestServer
 from tests.services import running_service
 from tests.test_hub import Client
@@ -75,6 +77,40 @@ async def test_new_epoch_under_writers_loses_nothing_that_a_snapshot_does_not_ho
 
 def versions(dsn: str, user_id: str) -> dict[str, int]:
     return dict(run(dsn, "select id::text, version from public.orders where user_id = %s", (user_id,)))
+
+
+def take_epochs_away(dsn: str) -> Callable[[], object]:
+    """As amid a restore; what it gives brings them back."""
+    run(dsn, "create table kept as table orderstream.epochs; delete from orderstream.epochs")
+    return lambda: run(dsn, "insert into orderstream.epochs overriding system value table kept")
+
+
+async def test_nobody_leads_while_there_is_no_epoch(database: str) -> None:
+    """Nothing is numbered under none; what waited is, once there is one."""
+    restore_epochs = take_epochs_away(database)
+    with opened(database) as writer:
+        insert_order(writer.cursor(), "ann")
+    async with sequencing(database) as numbered:
+        await eventually(lambda: numbered.meter.counts["database_error"] >= 2)
+        assert (numbered.meter.counts["took_over"], committed_events(database)) == (0, [])
+        restore_epochs()
+        await eventually(lambda: numbered.events)
+    assert [(event.epoch, event.seq) for event in numbered.events] == [(in_force(database), 1)]
+
+
+async def test_follower_whose_epoch_is_gone_waits_for_one(database: str) -> None:
+    """It is not ready meanwhile, and has missed nothing afterwards."""
+    recorder, meter = Recorder(), CountingMeter()
+    async with following(Follower(database, recorder, meter, probe_s=0.05, timeout_s=5.0)) as follower:
+        restore_epochs = take_epochs_away(database)
+        await eventually(lambda: not follower.connected.is_set())
+        restore_epochs()
+        await eventually(follower.connected.is_set)
+        async with sequencing(database):
+            with opened(database) as writer:
+                insert_order(writer.cursor(), "ann")
+            await eventually(lambda: recorder.events)
+    assert (recorder.positions, recorder.epochs, recorder.forgot) == ([1], [in_force(database)], 0)
 
 
 @pytest.fixture

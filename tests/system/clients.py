@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from tests.services import PATIENCE_S, Address
+from tests.waiting import eventually
 
 # A stream has no end of its own.
 ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=5)
@@ -110,3 +111,31 @@ async def ready(session: aiohttp.ClientSession, at: Address) -> bool:
     """What `/health/ready` says."""
     async with session.get(f"{at.admin_url}/health/ready") as response:
         return response.status == 200
+
+
+async def until_ready(session: aiohttp.ClientSession, at: Address, wanted: bool) -> None:
+    """Asks until the answer is the one wanted."""
+
+    async def answered() -> bool:
+        return await ready(session, at) is wanted
+
+    await eventually(answered)
+
+
+async def next_orders(stream: Stream, count: int) -> list[str | None]:
+    """The cursors of the next orders, past heartbeats."""
+    return [(await stream.until("order"))[-1].id for _ in range(count)]
+
+
+async def expect_unavailable(session: aiohttp.ClientSession, at: Address) -> None:
+    """What a client that we know nothing of is told."""
+    for path in ("/v1/orders", "/v1/orders/poll"):
+        answer = await get(session, at, "ben", path)
+        assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert answer.body["type"] == "urn:orderstream:problem:database-unavailable"
+    # EventSource would give up for ever on a 503.
+    async with open_stream(session, at, "ben") as stream:
+        frames = await stream.rest()
+    assert [frame.event for frame in frames] == ["retry", "retry", "goaway"]
+    assert frames[-1].data.items() >= {"reason": "overload", "reconnect": True}.items()

@@ -25,6 +25,16 @@ def write_orders(database: str, user: str, count: int) -> None:
         session.commit()
 
 
+def keep_awake(database: str, cursor: Any, user: str = "ben") -> None:
+    """Writes until it found nobody asleep: then its transaction holds the doorbell, shared, and will not ring."""
+    held = 0
+    while not held:
+        write_orders(database, user, 1)
+        insert_order(cursor, str(uuid.uuid4()), user)
+        cursor.execute("select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()")
+        held = cursor.rowcount
+
+
 def execute(database: str, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
     """The rows of one statement, committed."""
     with closing(psycopg2.connect(database)) as session, session.cursor() as cursor:

@@ -1,6 +1,5 @@
 """The database goes away and comes back: streams stay open, what needs it is told to wait, nothing is lost."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -8,8 +7,8 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from tests.postgres.servers import TestServer
-from tests.services import PATIENCE_S, Address, RunningService, ServiceProcess, running_service
-from tests.system.clients import Stream, get, open_stream, poll, ready
+from tests.services import RunningService, ServiceProcess, running_service
+from tests.system.clients import expect_unavailable, get, next_orders, open_stream, poll, until_ready
 from tests.system.tables import execute, write_orders
 
 
@@ -33,18 +32,6 @@ def lost(private_postgres: TestServer) -> str:
 async def served(lost: str) -> AsyncIterator[RunningService]:
     async with running_service(lost, heartbeat_s=0.2, query_timeout_s=2.0) as running:
         yield running
-
-
-async def until_ready(session: aiohttp.ClientSession, at: Address, wanted: bool) -> None:
-    """Asks until the answer is the one wanted."""
-    async with asyncio.timeout(PATIENCE_S):
-        while await ready(session, at) is not wanted:
-            await asyncio.sleep(0.02)
-
-
-async def next_orders(stream: Stream, count: int) -> list[str | None]:
-    """The cursors of the next orders, past heartbeats."""
-    return [(await stream.until("order"))[-1].id for _ in range(count)]
 
 
 @pytest.mark.system
@@ -76,20 +63,6 @@ async def test_service_goes_on_when_the_database_was_away(
         assert len((await get(session, served, "ben", "/v1/orders")).body["orders"]) == 0
         async with open_stream(session, served, "ann", header=f"{epoch}.2") as again:
             assert await next_orders(again, 2) == [f"{epoch}.3", f"{epoch}.4"]
-
-
-async def expect_unavailable(session: aiohttp.ClientSession, at: RunningService) -> None:
-    """What a client that we know nothing of is told."""
-    for path in ("/v1/orders", "/v1/orders/poll"):
-        answer = await get(session, at, "ben", path)
-        assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
-        assert int(answer.headers["Retry-After"]) >= 1
-        assert answer.body["type"] == "urn:orderstream:problem:database-unavailable"
-    # EventSource would give up for ever on a 503.
-    async with open_stream(session, at, "ben") as stream:
-        frames = await stream.rest()
-    assert [frame.event for frame in frames] == ["retry", "retry", "goaway"]
-    assert frames[-1].data.items() >= {"reason": "overload", "reconnect": True}.items()
 
 
 @pytest.mark.system

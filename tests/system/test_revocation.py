@@ -3,14 +3,18 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
 import jwt
 import pytest
+from psycopg2.extensions import parse_dsn
 
-from tests.services import PATIENCE_S, SECRET, RunningService, ServiceProcess, running_service
+from tests.postgres.servers import TestServer
+from tests.services import SECRET, RunningService, ServiceProcess, running_service
 from tests.system.clients import ENDLESS, Stream
+from tests.system.relay import relay
 from tests.system.tables import execute, write_orders
 from tests.waiting import eventually
 
@@ -65,9 +69,10 @@ async def listed(client: aiohttp.ClientSession, at: Any, by: dict[str, str]) -> 
 async def until_listed(
     client: aiohttp.ClientSession, at: Any, by: dict[str, str], wanted: dict[str, list[str]]
 ) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while await listed(client, at, by) != wanted:
-            await asyncio.sleep(0.02)
+    async def is_listed() -> bool:
+        return await listed(client, at, by) == wanted
+
+    await eventually(is_listed)
 
 
 async def test_revoked_device_gets_nothing_more_and_the_other_everything(
@@ -156,9 +161,44 @@ async def test_revocation_is_learned_after_the_listener_was_cut(
         "insert into orderstream.revocations (user_id, session_id, kept_until)"
         " values ('ann', 'phone', now() + interval '1 day')",
     )
-    async with asyncio.timeout(PATIENCE_S):
-        while await status(client, there, "/v1/orders", device("phone")) != 401:
-            await asyncio.sleep(0.01)
+
+    async def refused() -> bool:
+        return await status(client, there, "/v1/orders", device("phone")) == 401
+
+    await eventually(refused)
+
+
+@pytest.mark.parametrize("leading", [False, True])
+async def test_process_that_does_not_hear_of_revocations_shows_nothing_new(
+    client: aiohttp.ClientSession, private_postgres: TestServer, leading: bool
+) -> None:
+    """Its LISTEN alone is lost, and a device is logged out elsewhere: nobody is shown what happens from then on,
+    and readiness says why. When it hears again the device is told, and the other has missed nothing."""
+    database = private_postgres.dsn(private_postgres.create_database())
+    settings = SETTINGS | {"heartbeat_s": 0.2, "query_timeout_s": 3.0}
+    async with relay(private_postgres.tcp_port) as between, AsyncExitStack() as services:
+        afar = f"postgresql://postgres@127.0.0.1:{between.port}/{parse_dsn(database)['dbname']}"
+        # The first is elected.
+        at = [await services.enter_async_context(running_service(dsn, **settings)) for dsn in (
+            (afar, database) if leading else (database, afar)
+        )]  # fmt: skip
+        there, here = at if leading else at[::-1]
+        await eventually(lambda: at[0].service.sequencer.leading)
+        kept, lost = await opened(client, there, device("laptop")), await opened(client, there, device("phone"))
+        elsewhere = await opened(client, here, device("tab"))
+        between.cut("orderstream revocations")
+        await eventually(lambda: there.service.checks()["revocations"] is not None, within_s=SOON_S)
+        assert await log_out(client, here, "phone", by=device("tab")) == 204
+        write_orders(database, "ann", 3)
+        for _ in range(3):
+            await elsewhere.until("order")
+        assert await status(client, there, "/v1/orders", device("phone")) == 503
+        between.mend()
+        for _ in range(3):
+            await kept.until("order")
+        told = await lost.rest()
+        assert {frame.event for frame in told} == {"heartbeat", "retry", "goaway"}
+        assert told[-1].data["reason"] == "session-revoked"
 
 
 async def test_revocation_survives_a_restart(client: aiohttp.ClientSession, database: str) -> None:

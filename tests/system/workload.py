@@ -3,16 +3,19 @@
 import asyncio
 import random
 import threading
+import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 import psycopg2
 
-from tests.services import Address
+from tests.postgres.servers import TestServer
+from tests.services import PATIENCE_S, Address
 from tests.system.clients import ENDLESS, Frame, Stream
 from tests.system.history import Arrived, Committed, Fact, Received, Snapshot
 from tests.system.tables import insert_order
@@ -187,6 +190,8 @@ class Client:
         self._moved = asyncio.Event()
         self.received = Received(name, user, int(cursor.split(".")[1]) if cursor else None, [])
         self.connections = 0
+        # From each write to its arrival here.
+        self.ages_s: list[float] = []
 
     async def run(self) -> None:
         """For ever; what a service that dies leaves half sent is forgotten."""
@@ -251,6 +256,8 @@ class Client:
                 self._parts = {}
             case "order" | "execution" | "order-removed":
                 self._keep(frame, Arrived(_seq(frame), _fact(frame)))
+                if "written_at" in frame.data:
+                    self.ages_s.append(time.time() - datetime.fromisoformat(frame.data["written_at"]).timestamp())
             case "retry" | "live":
                 # A snapshot that was cut off is begun again.
                 self._parts = {}
@@ -276,6 +283,54 @@ def _fact(frame: Frame) -> Fact:
             return Fact("order-removed", frame.data["order_id"])
 
 
+def prepare(database: str, seed: int) -> list[str]:
+    """The audit, and an order of every user that all writers change."""
+    ids = [str(uuid.UUID(int=random.Random(f"{seed} {user}").getrandbits(128), version=4)) for user in USERS]
+    with closing(psycopg2.connect(database)) as session, session.cursor() as cursor:
+        cursor.execute(AUDIT)
+        for user, order_id in zip(USERS, ids, strict=True):
+            insert_order(cursor, order_id, user)
+        session.commit()
+    return ids
+
+
+def clients_of(seed: int, services: Sequence[Address], epoch: str) -> list[Client]:
+    """Three for each user: two that know nothing yet, and one that wants a snapshot."""
+    return [
+        Client(f"{user}-{kind}", user, seed, services, cursor)
+        for user in USERS
+        for kind, cursor in [("whole", f"{epoch}.0"), ("again", f"{epoch}.0"), ("snapshot", None)]
+    ]
+
+
+class Following:
+    """Clients that run."""
+
+    def __init__(self, clients: Sequence[Client]) -> None:
+        self._clients = clients
+        self.tasks = [asyncio.create_task(client.run()) for client in clients]
+
+    async def reached(self, truth: Committed) -> None:
+        """Returns when all were told all of it; one that ends before has failed, and says how."""
+        awaited = asyncio.gather(*[one.reached(truth.facts[one.received.user].total()) for one in self._clients])
+        async with asyncio.timeout(PATIENCE_S):
+            done, _ = await asyncio.wait([awaited, *self.tasks], return_when=asyncio.FIRST_COMPLETED)
+        for ended in done:
+            ended.result()
+
+
+@asynccontextmanager
+async def running(clients: Sequence[Client]) -> AsyncIterator[Following]:
+    """They follow meanwhile."""
+    following = Following(clients)
+    try:
+        yield following
+    finally:
+        for task in following.tasks:
+            task.cancel()
+        await asyncio.gather(*following.tasks, return_exceptions=True)
+
+
 def committed(database: str) -> Committed:
     """What the audit and the tables say."""
     facts: dict[str, Counter[Fact]] = {user: Counter() for user in USERS}
@@ -288,3 +343,10 @@ def committed(database: str) -> Committed:
         for user, order_id, version in cursor.fetchall():
             orders[user][order_id] = version
     return Committed(facts, orders)
+
+
+def deadlocks(postgres: TestServer, database: str) -> int:
+    """As the server's log counts them: its statistics may be late."""
+    name = f" {database.partition('@/')[2].partition('?')[0]} "
+    lines = postgres.log_path.read_text(errors="replace").splitlines()
+    return sum("deadlock detected" in line and name in line for line in lines)

@@ -1,6 +1,5 @@
 """The same writing on Postgres as MemoryStore has: what the contract of the two is tested with."""
 
-import asyncio
 import uuid
 from typing import Any
 
@@ -8,6 +7,7 @@ import psycopg2
 import psycopg2.extensions
 
 from orderstream.postgres.store import PostgresStore
+from tests.waiting import eventually
 from tests.web.memory import StoreSettings
 
 _PLAIN = {
@@ -58,9 +58,7 @@ class PostgresBooks:
 
     async def settled(self) -> None:
         """All that was written is numbered."""
-        async with asyncio.timeout(20):
-            while not self._all_numbered():
-                await asyncio.sleep(0.005)
+        await eventually(self._all_numbered)
 
     def _all_numbered(self) -> bool:
         written = "select count(*) from orderstream.outbox"

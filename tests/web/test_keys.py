@@ -1,6 +1,7 @@
 """Keys: from the settings, and from a JWKS over a real connection that may be down, slow or talk nonsense."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.web.signing import (
     private_key,
     private_pem,
     public_pem,
+    segment,
     signed,
 )
 
@@ -246,6 +248,17 @@ async def test_jwt_3_known_keys_go_on_when_the_server_fails(answer: Any, clock: 
             await judge.verify(of_kid("b", which=1))
         assert (server.fetches, jwks.missing) == (2, None)
         assert await judge.verify(of_kid("a"))
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS512", "PS256", "", 5, None])
+async def test_jwt_1_algorithm_of_no_key_is_refused_without_asking_for_one(algorithm: Any, clock: Clock) -> None:
+    """Whatever key it names and though the server is away: it could never be good."""
+    forged = f"{segment(json.dumps({'alg': algorithm, 'kid': 'x'}))}.{of_kid('x').split('.', 1)[1]}"
+    async with key_server(jwk("ES256", kid="a")) as server, fetching(server, clock) as jwks:
+        server.answer = status_500
+        with pytest.raises(Unauthorized):
+            await verifier(jwks).verify(forged)
+        assert server.fetches == 0
 
 
 async def test_jwt_3_unreachable_server_is_no_verdict_and_is_told(clock: Clock) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 from aiohttp import web
 
 from orderstream.web.connection import ConnectionSettings
@@ -187,31 +188,62 @@ CHUNKED = b"10001\r\n" + b"x" * 0x10001 + b"\r\n0\r\n\r\n"
 @pytest.mark.parametrize(
     ("declared", "body"), [({"Content_Length": "65537"}, b""), ({"Transfer_Encoding": "chunked"}, CHUNKED)]
 )
-async def test_limit_8_body_that_is_too_large_is_413(declared: dict[str, str], body: bytes) -> None:
-    """At once where its length is told, else when it is read."""
-
-    async def read(incoming: web.Request) -> web.Response:
-        return web.Response(body=await incoming.read())
-
-    async with edge(more=lambda app: app.router.add_post("/read", read)) as served:
-        answer = await served.raw(request("/read", method="POST", Connection="close", **declared) + body)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/tickets"), ("GET", "/v1/orders/stream"), ("PUT", "/")])
+async def test_limit_8_body_that_is_too_large_is_413(
+    declared: dict[str, str], body: bytes, method: str, path: str
+) -> None:
+    """At once where its length is told, else when it is there; also where no handler reads one."""
+    async with edge() as served:
+        answer = await served.raw(request(path, method=method, Connection="close", **declared) + body)
     assert (answer.status, answer.kind) == (413, "content-too-large")
 
 
-async def test_limit_10_body_that_is_no_body_ends_the_request() -> None:
-    """After a chunk whose size cannot be read nothing can come, and the connection is closed in time."""
-    reading = asyncio.Event()
-
-    async def read(incoming: web.Request) -> web.Response:
-        reading.set()
-        return web.Response(body=await incoming.read())
-
-    async with edge(connections=SHORT, more=lambda app: app.router.add_post("/read", read)) as served:
+async def test_limit_8_body_in_chunks_is_taken() -> None:
+    """As large as may be, with extensions and trailers, and the next request behind it."""
+    body = b"8000;a=b\r\n" + b"x" * 0x8000 + b"\r\n"
+    async with edge() as served:
         line = await served.line()
-        line.send(request("/read", method="POST", Transfer_Encoding="chunked"))
-        await reading.wait()
-        line.send(b"2\r\nab\r\nzz\r\n")
-        assert await line.rest() == b""
+        line.send(request("/v1/orders", Transfer_Encoding="chunked") + 2 * body + b"0\r\nX-Trailer: y\r\n\r\n")
+        assert (await line.until(b"}")).startswith(b"HTTP/1.1 200")
+        line.send(request("/v1/orders"))
+        assert (await line.until(b"}")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("piece", [b"1;" + b"e" * 4000 + b"\r\nx\r\n", b"e" * 4000], ids=["chunks", "one chunk's head"])
+async def test_limit_8_extensions_of_chunks_are_bounded_as_a_whole(piece: bytes) -> None:
+    """They are no part of the body: however small that is, the connection is closed, long before its time is up."""
+    settings = ConnectionSettings(request_body_timeout_s=3600)
+    with structlog.testing.capture_logs() as lines:
+        async with edge(connections=settings) as served:
+            line = await served.line()
+            line.send(request("/v1/tickets", method="POST", Transfer_Encoding="chunked") + b"1;")
+            closed, sent = asyncio.ensure_future(line.rest()), 0
+            while not closed.done():
+                line.send(piece)
+                sent += len(piece)
+                await asyncio.wait([closed], timeout=0.001)
+            assert closed.result() == b""
+    assert sent > 2 * 65_536
+    assert lines == []
+
+
+@pytest.mark.parametrize("body", [b"2\r\nab\r\nzz\r\n", b"zz\r\n", b"9\r\nab", b"", None], ids=repr)
+async def test_limit_10_body_that_is_no_body_ends_the_request(
+    body: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A chunk whose size cannot be read, or that does not come, or a client that leaves (None): the connection ends
+    in time, without an answer and without a word in the log, which others would fill."""
+    with structlog.testing.capture_logs() as lines:
+        async with edge(connections=SHORT) as served:
+            line = await served.line()
+            line.send(request("/v1/tickets", method="POST", Transfer_Encoding="chunked", Expect="100-continue"))
+            await line.until(b"100 Continue\r\n\r\n")
+            if body is None:
+                await line.close()
+            else:
+                line.send(body)
+            assert await line.rest() == b""
+    assert [*lines, *caplog.records] == []
 
 
 async def test_limit_11_connections_beyond_the_most_are_closed_at_once() -> None:

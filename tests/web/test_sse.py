@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.waiting import eventually
 from tests.web.conftest import COOKIE, Frame, MakeSite, Site, Stream, bearer
 from tests.web.memory import MemoryStore
 
@@ -242,10 +243,7 @@ async def test_sse_18_reader_that_stays_stopped_is_cut_off(make_site: MakeSite) 
     site = await make_site(send_timeout_s=0.3, heartbeat_s=0.2)
     stopped = await site.live()
     stopped._reader._transport.pause_reading()  # type: ignore[attr-defined]
-    async with asyncio.timeout(10):
-        while not site.meter.closes:
-            site.store.place("ann", reason="x" * 500_000)
-            await asyncio.sleep(0.01)
+    await eventually(lambda: site.store.place("ann", reason="x" * 500_000) and site.meter.closes)
     assert site.meter.closes[0] in {"slow-consumer", "client-gone"}
 
 

@@ -27,25 +27,28 @@ class Signed {
     #begun_ms = -BEGIN_AGAIN_MS;
     #renewal = null;
     #ledger = new Ledger();
-    #line = new ConnectionLine((text) => (this.#list.stale = text));
+    #over = new AbortController();
+    #line = new ConnectionLine((text) => this.#tellStale(text), this.#over.signal);
+    #stale = "";
     #list;
     #place = new PlaceForm((id, words) => this.#placed(id, words));
     #devices = new Devices();
     #detail = null;
     #side = h("div.side");
-    #main = h("main", { id: "main" });
+    #main = h("main", { id: "main", tabindex: "-1" });
 
     constructor(session, symbols) {
         this.#session = session;
-        this.#list = new OrderList(this.#ledger, symbols);
+        this.#list = new OrderList(this.#ledger, symbols, this.#over.signal);
         this.#main.append(this.#list.element, this.#side);
-        page.replaceChildren(this.#header(), this.#main, tabs());
+        page.replaceChildren(this.#header(), tabs(), this.#main);
         this.#begin();
         this.#renewIn(session.expires_in_s * RENEW_AT);
         this.route();
     }
 
     close() {
+        this.#over.abort();
         clearTimeout(this.#renewal);
         this.#feed.close();
         this.#devices.close();
@@ -57,11 +60,13 @@ class Signed {
     route(focus = false) {
         const [, where, id] = location.pathname.split("/");
         const route = where === "orders" && id ? "order" : ["place", "devices"].includes(where) ? where : "orders";
+        const left = this.#detail?.id;
         document.body.dataset.route = route;
         this.#devices.close();
         this.#detail?.close();
         this.#detail = route === "order" ? new OrderDetail(this.#ledger, decodeURIComponent(id)) : null;
         const shown = { order: this.#detail, devices: this.#devices }[route] ?? this.#place;
+        if (this.#detail) this.#detail.stale = this.#stale;
         this.#side.replaceChildren(shown.element);
         this.#place.close();
         shown.open?.();
@@ -72,7 +77,20 @@ class Signed {
         }
         this.#list.current = this.#detail?.id ?? null;
         this.#list.show();
-        if (focus) (route === "orders" ? this.#list.element : this.#side).querySelector("h1")?.focus({ preventScroll: true });
+        if (focus) this.#arrive(route);
+        else if (route === "orders" && left) this.#list.focus(left);
+    }
+
+    // From the top, unless the list stays where it was, beside it.
+    #arrive(route) {
+        (route === "orders" ? this.#list.element : this.#side).querySelector("h1")?.focus({ preventScroll: true });
+        if (route === "orders" || !this.#list.element.checkVisibility()) scrollTo({ top: 0, behavior: "instant" });
+    }
+
+    #tellStale(text) {
+        this.#stale = text;
+        this.#list.stale = text;
+        if (this.#detail) this.#detail.stale = text;
     }
 
     #begin() {
@@ -129,7 +147,6 @@ class Signed {
     #placed(id, words) {
         notices.say(`${words}: your order is on its way.`);
         go("/");
-        scrollTo({ top: 0 });
     }
 
     #header() {
@@ -152,6 +169,7 @@ let signed = null;
 async function start(why = "") {
     signed?.close();
     signed = null;
+    notices.clear();
     let session;
     try {
         session = await backend.session();
@@ -164,13 +182,14 @@ async function start(why = "") {
     document.body.dataset.route = "sign-in";
     page.replaceChildren(signInPage(session.users, (chosen) => {
         others.postMessage("signed");
-        enter(chosen);
+        enter(chosen, true);
     }, why));
 }
 
-async function enter(session) {
+async function enter(session, focus = false) {
     const traded = await backend.instruments().catch(() => ({ instruments: [] }));
     signed = new Signed(session, new Set(traded.instruments.map(({ symbol }) => symbol)));
+    if (focus) signed.route(true);
 }
 
 async function signOut() {
@@ -186,7 +205,7 @@ async function signOut() {
 }
 
 function go(path) {
-    if (path !== location.pathname) history.pushState(null, "", path);
+    if (path !== location.pathname) history.pushState({ from: location.pathname }, "", path);
     signed?.route(true);
 }
 
@@ -197,7 +216,9 @@ document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[data-link]");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
-    go(link.pathname);
+    // Back to where the list was scrolled to, if that is where one came from.
+    if (link.matches(".back") && history.state?.from === link.pathname) history.back();
+    else go(link.pathname);
 });
 
 start();

@@ -11,18 +11,23 @@ export class ConnectionLine {
     #button = h("button.small", { type: "button", onclick: () => this.#act?.() }, "Reconnect now");
     #act = null;
     #connection = null;
-    #current_at = null;
+    #old = null;
+    #old_ms = 0;
     #timer = null;
     #isCut = false;
     #stale;
     element = h("div.connection", { "data-state": "connecting" }, h("span.dot", { "aria-hidden": "true" }), this.#word, this.#more, this.#button);
 
-    /** `stale` is told since when the orders may be old, as text; empty while they are not. */
-    constructor(stale) {
+    /** `stale` is told since when the orders may be old, as text; empty while they are not. Until `over`. */
+    constructor(stale, over) {
         this.#stale = stale;
-        setInterval(() => this.#connection && this.#tell(), 500);
-        addEventListener("online", () => this.#cut(false));
-        addEventListener("offline", () => this.#cut(true));
+        const counting = setInterval(() => this.#timer === null && this.#connection && this.#tell(), 500);
+        addEventListener("online", () => this.#cut(false), { signal: over });
+        addEventListener("offline", () => this.#cut(true), { signal: over });
+        over.addEventListener("abort", () => {
+            clearInterval(counting);
+            clearTimeout(this.#timer);
+        });
     }
 
     /** Something came. A browser without a network may be one that needs none to reach its service. */
@@ -32,7 +37,7 @@ export class ConnectionLine {
 
     // What the network is known to have lost, a stream learns only when its next byte does not come.
     #cut(isCut) {
-        if (isCut && this.#connection && this.#isCurrent) this.#current_at = new Date();
+        if (isCut && this.#connection && this.#isCurrent) this.#lose(null);
         this.#isCut = isCut;
         if (this.#connection) this.#tell();
     }
@@ -40,13 +45,18 @@ export class ConnectionLine {
     /** `act` is what the button does in this state. */
     show(connection, act) {
         const isCurrent = connection.state === "live" || connection.state === "polling";
-        // Until now we heard; from now on the page may be old.
-        if (this.#connection && this.#isCurrent && !isCurrent) this.#current_at = new Date();
+        if (this.#connection && this.#isCurrent && !isCurrent) this.#lose(connection.cause);
         this.#connection = connection;
         this.#act = act;
         clearTimeout(this.#timer);
-        const isBrief = connection.state === "connecting" && this.#current_at !== null;
-        this.#timer = setTimeout(() => this.#tell(), isBrief ? PATIENCE_MS : 0);
+        const isBrief = connection.state === "connecting" && this.#old !== null;
+        this.#timer = setTimeout(() => this.#tell(), isBrief ? this.#old_ms + PATIENCE_MS - performance.now() : 0);
+    }
+
+    // Until now we heard, and from now on the page may be old; since when nothing was to be heard, nobody knows.
+    #lose(cause) {
+        this.#old = cause === "silent" ? "May be old" : `As of ${clock(new Date())}, may be old`;
+        this.#old_ms = performance.now();
     }
 
     get #isCurrent() {
@@ -54,12 +64,13 @@ export class ConnectionLine {
     }
 
     #tell() {
+        this.#timer = null;
         const { state, cause } = this.#connection;
         const isCut = state !== "signed-out" && (this.#isCut || (!navigator.onLine && !this.#isCurrent));
         const shown = isCut ? "offline" : state;
         this.element.dataset.state = shown;
         const [word, more, action] = SAID[shown](this.#connection, cause, isCut);
-        this.#stale((this.#isCurrent && !isCut) || this.#current_at === null ? "" : `As of ${clock(this.#current_at)}, may be old`);
+        this.#stale(this.#isCurrent && !isCut ? "" : (this.#old ?? ""));
         say(this.#word, word);
         say(this.#more, more);
         this.#button.hidden = action === null;
@@ -82,7 +93,7 @@ const SAID = {
         return ["Offline", in_s < 1 ? "Trying again …" : `Tries again in ${in_s} s.`, "Try now"];
     },
     "signed-out": (_, cause) => {
-        if (cause === "too-many-connections") return ["Paused", "Too many of your windows are open.", "Use this one"];
+        if (cause === "too-many-connections") return ["Paused", "Too many windows are open.", "Use this one"];
         return ["Signed out", cause === "session-revoked" ? "on another device" : "", "Sign in"];
     },
 };

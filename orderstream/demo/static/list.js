@@ -10,7 +10,7 @@ const SHOWS = [["all", "All"], ["open", "Open"], ["closed", "Ended"]];
 
 export class OrderList {
     #ledger;
-    #rows = new Rows(row, () => this.#readOn());
+    #rows;
     // Over the room that the rows will take, so that the first one moves nothing.
     #none = h("p.none", { role: "status" });
     #end = h("p.end");
@@ -20,9 +20,10 @@ export class OrderList {
     #chosen = { show: "all", status: "", symbol: "", assetClass: "" };
     element;
 
-    /** `symbols` are those that the service can choose by. */
-    constructor(ledger, symbols) {
+    /** `symbols` are those that the service can choose by; `over` is when the list is of no use any more. */
+    constructor(ledger, symbols, over) {
         this.#ledger = ledger;
+        this.#rows = new Rows(row, () => this.#readOn(), over);
         this.symbols = symbols;
         this.#again.hidden = true;
         const heading = h("h1", { id: "list-name", tabindex: "-1" }, "Orders");
@@ -54,6 +55,11 @@ export class OrderList {
     /** The order that is open beside the list. */
     set current(id) {
         this.#rows.current = id;
+    }
+
+    /** Back at the list: goes on from the order that was looked at. */
+    focus(id) {
+        this.#rows.focus(id);
     }
 
     get #query() {
@@ -115,15 +121,14 @@ export class OrderList {
 
 function row(order) {
     const [symbol, what] = [h("b"), h("small")];
-    const [filled, amount, type] = [h("span.filled"), bar(), h("small")];
+    const [filled, amount, type] = [h("span.filled"), bar(), h("small.type")];
     const [worth, terms] = [h("b"), h("small")];
     const state = chip();
     const when = h("time");
     const link = h("a.row", { href: `/orders/${encodeURIComponent(order.id)}`, "data-link": "" },
-        h("span.what", symbol, what),
-        h("span.amount", filled, type), amount.element,
-        h("span.worth", worth, terms),
-        h("span.state", state.element), when);
+        h("span.line", h("span.what", symbol, what), h("span.state", state.element)),
+        h("span.line", filled, h("span.worth", worth, terms)),
+        h("span.line", amount.element, type, when));
     function show(now) {
         say(symbol, now.symbol ?? "–");
         say(what, `${words.side(now.side)} · ${words.assetClass(now.asset_class)}`);
@@ -133,7 +138,7 @@ function row(order) {
         const isTraded = now.average_price !== null;
         const field = isTraded ? "average_price" : now.price !== null ? "price" : "stop_price";
         say(worth, now[field] === null ? "" : shortPrice(now, field));
-        say(terms, isTraded ? "average" : now.price !== null ? "limit" : now.stop_price !== null ? "stop" : "market");
+        say(terms, isTraded ? "average" : now.price !== null ? "limit" : now.stop_price !== null ? "stop" : "");
         state.show(now);
         amount.show(now);
         sayAgo(when, now.updated_at, words.latest(now.status));

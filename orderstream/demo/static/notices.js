@@ -34,6 +34,15 @@ export class Notices {
         this.#gone = setTimeout(() => this.#place.replaceChildren(), LAST_MS);
     }
 
+    /** Nothing is said any more of what was: somebody else may be looking. */
+    clear() {
+        clearTimeout(this.#timer);
+        clearTimeout(this.#gone);
+        this.#timer = null;
+        this.#waiting = [];
+        this.#place.replaceChildren();
+    }
+
     #tell() {
         const executions = this.#waiting;
         this.#waiting = [];

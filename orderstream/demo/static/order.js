@@ -2,7 +2,7 @@
 import * as backend from "./backend.js";
 import { sayAgo } from "./clock.js";
 import { h, say } from "./dom.js";
-import { day, exactTime, price, quantity } from "./format.js";
+import { day, exactTime, price, quantity, shortPrice } from "./format.js";
 import { bar, chip } from "./parts.js";
 import * as words from "./words.js";
 
@@ -23,6 +23,9 @@ export class OrderDetail {
     #reason = h("div.reason");
     #facts = h("dl.facts");
     #timeline = h("ol.timeline");
+    #stale = h("span.stale");
+    #missing = h("p.missing", { role: "status" });
+    #asked = 0;
     #said = h("p.said", { role: "alert" });
     #cancel = h("button", { type: "button", onclick: () => this.#askToCancel() }, "Cancel order");
     element;
@@ -31,10 +34,10 @@ export class OrderDetail {
         this.#ledger = ledger;
         this.#id = id;
         this.element = h("section.detail",
-            h("a.back", { href: "/", "data-link": "" }, "All orders"),
+            h("p.over", h("a.back", { href: "/", "data-link": "" }, "All orders"), this.#stale),
             h("header", this.#title, this.#state.element),
             this.#amount, this.#bar.element, h("p.since", this.#when), this.#reason, this.#cancel, this.#said,
-            h("h2", "What happened"), this.#timeline,
+            h("h2", "What happened"), this.#missing, this.#timeline,
             h("h2", "The order"), this.#facts);
         this.changed = () => this.#show();
         ledger.addEventListener("change", this.changed);
@@ -50,6 +53,14 @@ export class OrderDetail {
         }, GATHER_MS);
     }
 
+    /** Since when what is shown may be old; empty while it is not. */
+    set stale(text) {
+        const isOver = text === "" && this.#stale.textContent !== "";
+        say(this.#stale, text);
+        // What could not be asked for meanwhile.
+        if (isOver) this.stir();
+    }
+
     get id() {
         return this.#id;
     }
@@ -62,15 +73,19 @@ export class OrderDetail {
     #order = null;
 
     async #look() {
+        const asked = (this.#asked += 1);
         try {
             const [{ order, executions }, { events }] = await Promise.all([backend.order(this.#id), backend.events(this.#id)]);
+            // An answer that a later one overtook would take back what that one told.
+            if (asked !== this.#asked) return;
             this.#order = order;
             [this.#executions, this.#events] = [executions, events];
+            say(this.#missing, "");
         } catch (refused) {
             if (refused.status === 404) {
                 say(this.#said, "There is no such order, or it is not yours.");
                 if (this.#order === null) this.#title.textContent = "No such order";
-            }
+            } else say(this.#missing, "That cannot be looked up at the moment.");
         }
         this.#show();
     }
@@ -85,7 +100,7 @@ export class OrderDetail {
         this.#state.show(order);
         this.#bar.show(order);
         this.#amount.replaceChildren(h("b", quantity(order, "filled_quantity")), ` of ${quantity(order, "quantity")} filled`,
-            order.average_price === null ? "" : ` at ${price(order, "average_price")}`);
+            order.average_price === null ? "" : ` at ${shortPrice(order, "average_price")}`);
         sayAgo(this.#when, order.updated_at, words.latest(order.status));
         this.#showReason(order);
         this.#cancel.hidden = !words.CANCELLABLE.has(order.status);
@@ -110,7 +125,9 @@ export class OrderDetail {
         const isBegun = this.#events[0]?.previous_status === null;
         if (!isBegun) told.push({ at: order.created_at, order: 0, content: [h("b", "Sent")] });
         told.sort((one, other) => (one.at < other.at ? 1 : one.at > other.at ? -1 : other.order - one.order));
-        return told.map(({ at, content }) => h("li", h("time", { datetime: at, title: day(at) }, exactTime(at)), h("div", content)));
+        const isOfToday = told.every(({ at }) => day(at) === day(Date.now()));
+        return told.map(({ at, content }) =>
+            h("li", h("time", { datetime: at, title: day(at) }, exactTime(at), isOfToday ? "" : h("small", day(at))), h("div", content)));
     }
 
     async #askToCancel() {
@@ -155,6 +172,7 @@ function facts(order) {
         ["Type", words.orderType(order.order_type)],
         ["Limit price", order.price === null ? null : price(order, "price")],
         ["Stop price", order.stop_price === null ? null : price(order, "stop_price")],
+        ["Average price", order.average_price === null ? null : price(order, "average_price")],
         ["Quantity", quantity(order, "quantity")],
         ["Remaining", quantity(order, "remaining_quantity")],
         ["Good for", words.timeInForce(order.time_in_force)],

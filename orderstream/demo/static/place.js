@@ -10,7 +10,7 @@ export class PlaceForm {
     #instruments = new Map();
     #placed;
     #timer = null;
-    #isPriced = false;
+    #isOld = false;
     #symbol = h("select", { name: "symbol", id: "symbol", required: true, onchange: () => this.#fit() });
     #side = segments("side", [["buy", "Buy"], ["sell", "Sell"]], () => this.#tell());
     #type = h("select", { name: "order_type", id: "order_type", onchange: () => this.#fit() });
@@ -53,8 +53,10 @@ export class PlaceForm {
         let answer;
         try {
             answer = await backend.instruments();
+            this.#isOld = false;
         } catch {
-            return;
+            this.#isOld = true;
+            return this.#tell();
         }
         this.#instruments = new Map(answer.instruments.map((one) => [one.symbol, one]));
         if (this.#symbol.options.length === 0) {
@@ -83,7 +85,7 @@ export class PlaceForm {
     #tell() {
         const one = this.#chosen;
         if (one === null) return;
-        say(this.#last, one.price === null ? "" : `Last price ${dollars(one.price)}`);
+        say(this.#last, one.price === null ? "" : `Last price ${dollars(one.price)}${this.#isOld ? ", may be old" : ""}`);
         const limit = this.#priceField.hidden ? NaN : Number(this.#price.value);
         const total = Number(this.#quantity.value) * (limit > 0 ? limit : Number(one.price));
         const side = this.#chosenSide === "sell" ? "Sell" : "Buy";

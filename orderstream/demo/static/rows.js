@@ -15,12 +15,12 @@ export class Rows {
     #current = null;
     element = h("ul.rows", { "aria-label": "Orders" });
 
-    /** `make(item)` gives `{element, show(item)}`; `onEnd` is called when the last row is near. */
-    constructor(make, onEnd) {
+    /** `make(item)` gives `{element, show(item)}`; `onEnd` is called when the last row is near, until `over`. */
+    constructor(make, onEnd, over) {
         this.#make = make;
         this.onEnd = onEnd;
-        addEventListener("scroll", () => this.#soon(), { passive: true });
-        addEventListener("resize", () => this.#soon());
+        addEventListener("scroll", () => this.#soon(), { passive: true, signal: over });
+        addEventListener("resize", () => this.#soon(), { signal: over });
         this.element.addEventListener("keydown", (event) => this.#move(event));
     }
 
@@ -28,6 +28,14 @@ export class Rows {
     set current(id) {
         this.#current = id;
         for (const [of, { element }] of this.#rows) mark(element, of === id);
+    }
+
+    /** Moves the focus to the row of that item, wherever it is; scrolls nothing. */
+    focus(id) {
+        const at = this.#items.findIndex((item) => item.id === id);
+        if (at < 0) return;
+        const row = this.#rows.get(id)?.element ?? this.#put(id, at, null);
+        row.querySelector("a").focus({ preventScroll: true });
     }
 
     /** Shows these items, each with an `id` and replaced when it changes. */

@@ -5,7 +5,7 @@ const STATUSES = {
     submitted: "Working",
     partially_filled: "Partly filled",
     filled: "Filled",
-    done_for_day: "Done for today",
+    done_for_day: "Done today",
     pending_cancel: "Cancelling",
     cancelled: "Cancelled",
     pending_replace: "Changing",
@@ -66,7 +66,7 @@ const HAPPENED = {
     rejected: "Rejected",
     expired: "Expired",
     restated: "Updated",
-    done_for_day: "Done for today",
+    done_for_day: "Done today",
 };
 
 const known = (words) => (word) => words[word] ?? plain(word);

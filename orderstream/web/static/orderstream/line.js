@@ -30,6 +30,8 @@ export class Line {
     #keeper = null;
     #heard_s = 0;
     #every_s = null;
+    // Whether the poll before was answered. The first one is not held, so that it is soon known whether polls work.
+    #isAnswered = false;
     #closed = false;
 
     /** `listener` has `told`, `connection` and `problem`. */
@@ -65,7 +67,10 @@ export class Line {
 
     #on(happening) {
         if (this.#closed) return;
-        if (happening.kind === "PollAnswered") this.#every_s = happening.held ? null : this.#limits.poll_interval_s;
+        if (happening.kind === "PollAnswered") {
+            this.#every_s = happening.held ? null : this.#limits.poll_interval_s;
+            this.#isAnswered = true;
+        }
         for (const action of this.#machine.on(happening, this.#around.clock())) this.#carryOut(action);
         this.#listener.connection(this.#connection());
     }
@@ -87,9 +92,9 @@ export class Line {
     #carryOut(action) {
         const { kind, timer } = action;
         if (kind === "OpenStream") this.#connect(Transport.SSE, (link, cursor) => this.#stream(link, cursor));
-        else if (kind === "AskPoll") this.#connect(Transport.LONG_POLL, poll);
+        else if (kind === "AskPoll") this.#ask();
         else if (kind === "CloseStream") this.#leave(Transport.SSE);
-        else if (kind === "ClosePoll") this.#leave(Transport.LONG_POLL);
+        else if (kind === "ClosePoll") this.#closePoll();
         else if (kind === "Wait") this.#wait(timer, action.for_s);
         else if (kind === "Stop") this.#stop(timer);
         else if (kind === "Hasten" && this.#timers.has(timer)) this.#wait(timer, 0);
@@ -116,6 +121,16 @@ export class Line {
     #leave(transport) {
         this.#open.get(transport)?.abort();
         this.#open.delete(transport);
+    }
+
+    #ask() {
+        const wait_s = this.#isAnswered ? this.#limits.poll_wait_s : 0;
+        this.#connect(Transport.LONG_POLL, (link, cursor) => poll(link, cursor, wait_s));
+    }
+
+    #closePoll() {
+        this.#isAnswered = false;
+        this.#leave(Transport.LONG_POLL);
     }
 
     async #connect(transport, follow) {

@@ -22,11 +22,11 @@ export async function stream(link, cursor) {
     }
 }
 
-/** A promise of one poll's answer: a happening, or `{body, held}`. */
-export async function poll(link, cursor) {
+/** A promise of one poll's answer: a happening, or `{body, held}`. It asks to be held for `wait_s`; 0 is not held. */
+export async function poll(link, cursor, wait_s) {
     const watch = new Watch(link);
     try {
-        return await readPollAnswer(link, cursor, watch);
+        return await readPollAnswer(link, cursor, wait_s, watch);
     } catch (error) {
         if (error instanceof Malformed) return PollLost(Cause.MALFORMED);
         return PollLost(watch.rang ? Cause.SILENT : Cause.FAILED);
@@ -88,18 +88,18 @@ async function readStream(link, cursor, watch) {
     return StreamLost(Cause.ENDED);
 }
 
-async function readPollAnswer(link, cursor, watch) {
+async function readPollAnswer(link, cursor, wait_s, watch) {
     const { limits, around } = link;
     const asked_s = around.clock();
-    watch.within(limits.poll_wait_s + limits.first_byte_s);
+    watch.within(wait_s + limits.first_byte_s);
     const resume = cursor === null ? {} : { "If-None-Match": `W/"${cursor}"` };
     const response = await get(
         link,
         "/v1/orders/poll",
-        { Prefer: `wait=${Math.round(limits.poll_wait_s)}`, ...resume },
+        { Prefer: `wait=${Math.round(wait_s)}`, ...resume },
         watch.signal,
     );
-    const held = around.clock() - asked_s >= limits.held_s;
+    const held = wait_s === 0 || around.clock() - asked_s >= limits.held_s;
     const verdict = judged(response, link);
     if (verdict !== null) return verdict;
     if (response.status === 304) return PollAnswered(held);

@@ -1,0 +1,138 @@
+"""The Meter on prometheus-client: what happens is counted here, what is so is read by `gauges` when it is scraped."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from orderstream import __version__
+from orderstream.core.delivery import Item, Reset
+from orderstream.core.events import Event, SequencedEvent
+from orderstream.metrics.tallies import CountFamily, LatencyFamily
+
+_BATCH_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+
+
+class PrometheusMeter:
+    """`clock` is the time on the database's clock, in seconds since 1970: latencies are against `written_at`."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._clock = clock
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        Info("orderstream_build", "Version.", registry=registry).info({"version": __version__})
+        self._open = Gauge("orderstream_streams_open", "Open deliveries.", ["transport"], registry=registry)
+        self._slow = Gauge(
+            "orderstream_streams_slow", "Streams whose client takes no more for now.", registry=registry
+        )  # fmt: skip
+        self._connects = self._counter("connects", "Deliveries begun.", "transport")
+        self._closes = self._counter("closes", "Deliveries ended.", "transport", "reason")
+        self._resumes = self._counter("resumes", "Deliveries that went on after a cursor.", "source")
+        self._resets = self._counter("resets", "Resets told.", "reason")
+        self._polls = self._counter("polls", "Long-polls answered.", "outcome")
+        self._errors = self._counter("database_errors", "Answers lost or late.", "part")
+        self._loads = self._counter("loads", "Queries for channels, snapshots and replays.", "kind")
+        self._loaded = self._counter("loaded_users", "Users in them.", "kind")
+        self._retired = self._counter("retired_rows", "Rows removed by retention.", "table")
+        self._takeovers = self._counter("sequencer_takeovers", "Leaderships begun.")
+        self._sleeps = self._counter("doorbell_sleeps", "Times the sequencer lay down.")
+        self._rings = self._counter("doorbell_rings", "Times it was rung awake.")
+        self._catches = self._counter("doorbell_missed", "Times the safety net found events; should be 0.")
+        self._leading = Gauge("orderstream_sequencer_leading", "1 where the sequencer leads.", registry=registry)
+        self._batches = Histogram(
+            "orderstream_sequencer_batch_events", "Events in a step.", buckets=_BATCH_BUCKETS, registry=registry
+        )
+        self._events = CountFamily("orderstream_events_sent", "Events written to clients.", ("transport", "event"))
+        self._bytes = CountFamily("orderstream_bytes_sent", "Bytes written to clients.", ("transport",))
+        self._sequenced = LatencyFamily(
+            "orderstream_written_to_sequenced_seconds", "From the trigger's written_at to the sequencer's commit."
+        )
+        self._followed = LatencyFamily(
+            "orderstream_written_to_followed_seconds", "From the trigger's written_at to this process."
+        )
+        self.sent_latencies = LatencyFamily(
+            "orderstream_written_to_sent_seconds", "From the trigger's written_at to the socket.", "transport"
+        )
+        self._loop_lag = LatencyFamily("orderstream_loop_lag_seconds", "How late the event loop's timer was.")
+        for family in (
+            *(self._events, self._bytes),
+            *(self._sequenced, self._followed, self.sent_latencies, self._loop_lag),
+        ):
+            registry.register(family)
+
+    def opened(self, transport: str) -> None:
+        self._open.labels(transport).inc()
+        self._connects.labels(transport).inc()
+
+    def closed(self, transport: str, reason: str) -> None:
+        self._open.labels(transport).dec()
+        self._closes.labels(transport, reason).inc()
+
+    def resumed(self, source: str) -> None:
+        self._resumes.labels(source).inc()
+
+    def sent(self, transport: str, items: Sequence[Item], size_bytes: int) -> None:
+        self._bytes.counts[(transport,)] += size_bytes
+        now_s, observe, counts = self._clock(), self.sent_latencies.series[transport].observe, self._events.counts
+        for item in items:
+            if isinstance(item, Event):
+                observe(now_s - item.written_at)
+                counts[transport, item.name] += 1
+            elif isinstance(item, Reset):
+                self._resets.labels(item.reason).inc()
+
+    def slowed(self) -> None:
+        self._slow.inc()
+
+    def caught_up(self) -> None:
+        self._slow.dec()
+
+    def polled(self, outcome: str) -> None:
+        self._polls.labels(outcome).inc()
+
+    def loaded(self, kind: str, users: int) -> None:
+        self._loads.labels(kind).inc()
+        self._loaded.labels(kind).inc(users)
+
+    def sequenced(self, batch: Sequence[SequencedEvent]) -> None:
+        self._batches.observe(len(batch))
+        self._observe(self._sequenced, batch)
+
+    def slept(self) -> None:
+        self._sleeps.inc()
+
+    def rung(self) -> None:
+        self._rings.inc()
+
+    def caught_by_safety_net(self) -> None:
+        self._catches.inc()
+
+    def took_over(self) -> None:
+        self._leading.set(1)
+        self._takeovers.inc()
+
+    def stepped_down(self) -> None:
+        self._leading.set(0)
+
+    def followed(self, batch: Sequence[SequencedEvent]) -> None:
+        self._observe(self._followed, batch)
+
+    def database_error(self, part: str) -> None:
+        self._errors.labels(part).inc()
+
+    def retired(self, table: str, rows: int) -> None:
+        self._retired.labels(table).inc(rows)
+
+    def loop_lagged(self, seconds: float) -> None:
+        self._loop_lag.series[""].observe(seconds)
+
+    def _observe(self, family: LatencyFamily, batch: Sequence[SequencedEvent]) -> None:
+        now_s, observe = self._clock(), family.series[""].observe
+        for event in batch:
+            observe(now_s - event.written_at)
+
+    def _counter(self, noun: str, documentation: str, *labels: str) -> Counter:
+        return Counter(f"orderstream_{noun}_total", documentation, labels, registry=self.registry)
