@@ -13,7 +13,7 @@ GROUND = {"(root)", "errors", "settings", "configuration"}
 CORE = {"core"}
 HEART = {"hub", "ports", "collector", "sessions"}
 EDGES = {"web", "postgres", "metrics", "tracing", "logs", "client"}
-ENTRY = {"cli", "app", "canary", "demo", "watch"}
+ENTRY = {"cli", "app", "canary", "demo", "watch", "doctor"}
 
 # What a core module would need for I/O, a clock, randomness, the environment or a log.
 IMPURE = {
@@ -30,12 +30,12 @@ OWNERS = {
     "aiohttp_cors": {"web"},
     "aiopg": {"postgres", "demo"},
     "psycopg2": {"postgres", "demo"},
-    "aiohttp": {"web", "canary", "client", "demo"},
+    "aiohttp": {"web", "canary", "client", "demo", "doctor"},
     "prometheus_client": {"metrics", "web"},
     "jwt": {"web"},
     "limits": {"web"},
     "opentelemetry": {"tracing"},
-    "rich": {"watch"},
+    "rich": {"watch", "doctor"},
     "click": {"cli", "demo"},
     "uvloop": {"cli"},
 }
