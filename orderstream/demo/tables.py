@@ -42,20 +42,6 @@ _OLD = _query("old_orders")
 _DELETE = _query("delete_orders")
 
 
-@contextmanager
-def _heeding_cancellation() -> Iterator[None]:
-    """aiopg waits in wait_for, which before Python 3.12 loses a cancellation that comes with the result: a task
-    of a group that is being ended would go on, and the group would wait for it for ever."""
-    task = asyncio.current_task()
-    assert task is not None
-    before = task.cancelling()
-    try:
-        yield
-    finally:
-        if task.cancelling() > before:
-            raise asyncio.CancelledError
-
-
 class Tables:
     """One connection's use of them."""
 
@@ -92,15 +78,15 @@ class Tables:
         return [row[0] for row in await self._rows(_OLD, values)]
 
     async def delete(self, order_ids: Sequence[UUID]) -> None:
-        with _heeding_cancellation():
-            async with self._connection.cursor() as cursor:
+        async with self._connection.cursor() as cursor:
+            with _cancelling_heeded():
                 await cursor.execute(_DELETE, {"ids": list(order_ids)})
 
     async def _rows(self, statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        with _heeding_cancellation():
-            async with self._connection.cursor() as cursor:
+        async with self._connection.cursor() as cursor:
+            with _cancelling_heeded():
                 await cursor.execute(statement, values)
-                return list(await cursor.fetchall())
+            return list(await cursor.fetchall())
 
 
 @asynccontextmanager
@@ -108,7 +94,7 @@ async def open_tables(database_url: str, who: str) -> AsyncIterator[Tables]:
     """A connection of its own; `who` is its name in pg_stat_activity."""
     connection = None
     try:
-        with _heeding_cancellation():
+        with _cancelling_heeded():
             connection = await aiopg.connect(
                 database_url,
                 timeout=QUERY_TIMEOUT_S,
@@ -125,3 +111,16 @@ async def open_tables(database_url: str, who: str) -> AsyncIterator[Tables]:
     finally:
         if connection is not None:
             await connection.close()
+
+
+@contextmanager
+def _cancelling_heeded() -> Iterator[None]:
+    """aiopg waits in wait_for, which before Python 3.12 loses a cancellation that comes together with the result;
+    whoever waits for the task, as the exchange does when its database is gone, would wait for ever."""
+    task = asyncio.current_task()
+    assert task is not None
+    # Not whether there was any at all: a TaskGroup of Python 3.11 leaves its own behind.
+    before = task.cancelling()
+    yield
+    if task.cancelling() > before:
+        raise asyncio.CancelledError

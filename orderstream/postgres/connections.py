@@ -42,6 +42,9 @@ _UNAVAILABLE = (
 # Put right by a migration, or by config/grants.sql, without a restart of ours.
 _NOT_READY = (
     psycopg2.errors.UndefinedTable,
+    psycopg2.errors.UndefinedFunction,
+    # A restore makes the tables before their constraints.
+    psycopg2.errors.InvalidColumnReference,
     psycopg2.errors.InvalidSchemaName,
     psycopg2.errors.InsufficientPrivilege,
 )

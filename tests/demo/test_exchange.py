@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -158,23 +157,3 @@ async def test_error_is_raised_when_the_tables_are_missing(new_database: Callabl
     """Waiting would not help."""
     with pytest.raises(psycopg2.ProgrammingError):
         await trade(new_database(migrated=False), writes=1)
-
-
-@pytest.mark.parametrize("turns", range(6))
-async def test_cancelling_as_the_answer_arrives_is_heeded(database: str, turns: int) -> None:
-    """Or a group that lost one of its connections would wait for the others for ever."""
-    async with tables.open_tables(database, "a test") as opened:
-
-        async def look_for_ever() -> None:
-            while True:
-                await opened.open_orders()
-
-        looking = asyncio.create_task(look_for_ever())
-        await asyncio.sleep(0)
-        time.sleep(0.02)  # The loop stands still until the answer is there.
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        looking.cancel()
-        done, _ = await asyncio.wait([looking], timeout=2)
-        looking.cancel()
-        assert done
