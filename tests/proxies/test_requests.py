@@ -54,6 +54,14 @@ async def test_ticket_is_in_no_log(
     assert "made-up-ticket" not in front.logs()
 
 
+async def test_request_has_one_name_in_both_logs(front: Front, session: aiohttp.ClientSession) -> None:
+    """The proxy's, which the answer carries; not the client's, who may give many the same."""
+    answer = await get(session, front, "ann", "/v1/orders", **{"X-Request-Id": "of-the-client"})
+    name = answer.headers["X-Request-Id"]
+    assert name != "of-the-client"
+    await eventually(lambda: name in front.logs())
+
+
 async def test_what_operators_see_is_not_shown_to_clients(front: Front, session: aiohttp.ClientSession) -> None:
     """The admin port is not behind the proxy."""
     paths = ("/metrics", "/health/ready", "/health/live")
