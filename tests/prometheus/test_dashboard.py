@@ -78,7 +78,7 @@ def test_dashboard_is_provisioned() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     assert provider["options"]["path"] == "/etc/grafana/dashboards"
     assert dashboard["uid"] == "orderstream"
-    assert dashboard["schemaVersion"] >= 36
+    assert dashboard["schemaVersion"] >= 39
     assert dashboard["id"] is None
 
 

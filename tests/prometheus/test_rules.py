@@ -31,15 +31,15 @@ def test_rules_are_right_for_prometheus() -> None:
 
 
 @pytest.mark.parametrize("file", SERIES, ids=lambda file: file.stem)
-def test_alerts_fire_when_they_should(file: Path) -> None:
-    """And not when all is well."""
+def test_rules_do_what_they_should(file: Path) -> None:
+    """Alerts fire then, and not when all is well."""
     assert "SUCCESS" in promtool("test", "rules", file)
 
 
 def test_every_alert_is_tried() -> None:
-    """By a case of its name."""
-    tried = [case["name"] for file in SERIES for case in yaml.safe_load(file.read_text())["tests"]]
-    assert sorted(tried) == sorted([*alerts(), "well"])
+    """By one case of its name."""
+    cases = [case["name"] for file in SERIES for case in yaml.safe_load(file.read_text())["tests"]]
+    assert sorted(case for case in cases if case.startswith("Orderstream")) == sorted(alerts())
 
 
 @pytest.mark.parametrize("name", alerts())

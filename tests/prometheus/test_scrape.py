@@ -84,13 +84,13 @@ async def has_number(prometheus: Prometheus, expr: str) -> bool:
 
 @pytest.mark.system
 async def test_dashboard_and_rules_find_what_they_ask_for(database: str, tmp_path: Path) -> None:
-    """Each panel and each promise a number, each alert the series that it judges, and no rule fails."""
+    """Each panel and each promise a number, each alert the series that it judges; and no rule fails."""
     parts = [Query(name, part) for name, rule in alerts().items() for part in selectors(rule["expr"])]
     asked = [*panel_queries(), *recordings(), *parts]
     async with busy(database) as served, running_prometheus(tmp_path, served) as prometheus:
         missing = await until_found(prometheus, [query for query in asked if not waits(query)])
         ailing = await prometheus.ailing_rules()
-        understood = [await prometheus.values(query.expr) for query in asked if waits(query)]
+        for query in filter(waits, asked):
+            await prometheus.values(query.expr)
     assert sorted(query.expr for query in missing) == sorted(EMPTY)
     assert ailing == []
-    assert understood
