@@ -4,6 +4,7 @@ WORKDIR /src
 COPY setup.cfg pyproject.toml README.md ./
 COPY orderstream ./orderstream
 COPY migrations ./migrations
+COPY config ./config
 # pip stays behind.
 RUN python -m venv --without-pip /opt/orderstream && \
     python -m pip --python /opt/orderstream install --no-cache-dir .

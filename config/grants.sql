@@ -43,6 +43,10 @@ grant execute on function
     orderstream.execution_json(text, text, text, text, numeric, numeric, text, text, timestamptz)
     to orderstream_service;
 
+-- The canary's order, and no other. Its owner must then be let into orders:
+--     grant select, insert, update on public.orders to orderstream_owner;
+grant execute on function orderstream.change_canary(text, text) to orderstream_service;
+
 -- A ticket is kept, and spent by its deletion; to pass over rows that others are about to delete is to lock, which takes
 -- the right to update something.
 grant select, insert, delete, update (digest) on orderstream.tickets to orderstream_service;

@@ -1,23 +1,28 @@
 """Puts the parts of one process together, runs them, and takes them down: the one place that names concrete parts."""
 
 import asyncio
+import math
 import os
 import random
 import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import structlog
 
 from orderstream import logs
+from orderstream.canary import Canary
+from orderstream.core.claims import Identity
 from orderstream.core.vitals import Vitals, ailments
-from orderstream.errors import DatabaseUnavailable, DatabaseUnreachable
+from orderstream.errors import DatabaseUnavailable, DatabaseUnreachable, SettingsError
 from orderstream.hub import Hub, HubLimits
 from orderstream.metrics import PrometheusMeter
 from orderstream.metrics.gauges import Gauges, Readings
+from orderstream.ports import Meter
 from orderstream.postgres import migrations
+from orderstream.postgres.canary import CanaryOrder
 from orderstream.postgres.follower import Follower
 from orderstream.postgres.migration_files import OURS, packaged
 from orderstream.postgres.pool import Pool
@@ -29,7 +34,7 @@ from orderstream.postgres.store import PostgresStore, StoreSettings
 from orderstream.postgres.tickets import PostgresTickets
 from orderstream.postgres.vitals import VitalsWatch
 from orderstream.sessions import Sessions
-from orderstream.settings import Settings, host_port
+from orderstream.settings import Settings, host_port, own_address
 from orderstream.web.admin import make_admin_app
 from orderstream.web.app import PublicApp, make_app
 from orderstream.web.connection import ConnectionSettings
@@ -41,6 +46,9 @@ from orderstream.web.limits import Limits, LimitSettings
 from orderstream.web.seats import WHEEL, PollSettings, StreamSettings
 from orderstream.web.server import Server
 from orderstream.web.ticket_desk import TicketDesk
+
+if TYPE_CHECKING:
+    from orderstream.tracing import Tracing
 
 _log = structlog.get_logger()
 
@@ -59,12 +67,16 @@ def part_of(settings: Settings, kind: type[S]) -> S:
 class Service:
     """One process of orderstream: `start`, then wait for `failed` or a signal, then `stop`.
 
-    `extend` may add resources of its own to the public application, as the demo does.
+    `extend` may add resources of its own to the public application, as the demo does. `tracing` is closed by whoever
+    made it, after the stop.
     """
 
-    def __init__(self, settings: Settings, extend: Extend | None = None) -> None:
+    def __init__(self, settings: Settings, extend: Extend | None = None, tracing: "Tracing | None" = None) -> None:
         self.settings = settings
-        self.meter = PrometheusMeter(clock=lambda: time.time() + self.vitals.clock_offset_s)
+        self.meter = PrometheusMeter(clock=self.database_time)
+        self._tracing = tracing
+        # What the steps of an event are told to: beside it, only where they are traced.
+        self._counts: Meter = self.meter if tracing is None else tracing.beside(self.meter)
         self.draining = False
         # Done only if a part ended that should run for ever.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -76,17 +88,17 @@ class Service:
         # Nothing is shown to anybody while it is not known who was logged out.
         permitted = self.revocations.connected
         self._store = PostgresStore(self._pool, part_of(settings, StoreSettings), permitted=permitted)
-        self.hub = Hub(self._store, self.meter, part_of(settings, HubLimits))
+        self.hub = Hub(self._store, self._counts, part_of(settings, HubLimits))
         self.follower = Follower(
             url,
             self.hub,
-            self.meter,
+            self._counts,
             probe_s=settings.safety_net_s,
             timeout_s=settings.query_timeout_s,
             leading=lambda: self.sequencer.leading,
             permitted=permitted,
         )
-        self.sequencer = Sequencer(url, part_of(settings, SequencerSettings), self.follower.take, self.meter)
+        self.sequencer = Sequencer(url, part_of(settings, SequencerSettings), self.follower.take, self._counts)
         self._retention = Retention(
             self._pool, part_of(settings, RetentionSettings), lambda: self.sequencer.leading, self.meter
         )
@@ -107,6 +119,10 @@ class Service:
         connections = part_of(settings, ConnectionSettings)
         self._public_server = Server(self._public, drain_timeout_s=settings.drain_timeout_s, settings=connections)
         self._admin_server = Server(admin, drain_timeout_s=1.0)
+
+    def database_time(self) -> float:
+        """Now on the database's clock, in seconds since 1970, as far as it was measured."""
+        return time.time() + self.vitals.clock_offset_s
 
     async def start(self) -> None:
         """Listens once the events are followed and the revocations known. Raises OperatorError."""
@@ -131,6 +147,8 @@ class Service:
             raise DatabaseUnreachable("the database did not let events be followed in time") from None
         await self._admin_server.start(*host_port(settings.admin_listen), key="admin_listen")
         await self._public_server.start(*host_port(settings.listen), key="listen")
+        if settings.canary_user:
+            self._run("canary", self._sing())
         _log.info("serving", listen=settings.listen, admin_listen=settings.admin_listen)
 
     async def stop(self) -> None:
@@ -179,7 +197,7 @@ class Service:
         return make_app(
             hub=self.hub,
             order_reader=self._store,
-            meter=self.meter,
+            meter=self._counts,
             authenticator=self.authenticator,
             open_sessions=self.sessions,
             session_store=self._session_store,
@@ -188,6 +206,7 @@ class Service:
             limits=Limits(part_of(settings, LimitSettings)),
             body_max_bytes=settings.body_max_bytes,
             cors_origins=origins,
+            tracer=self._tracing,
         )
 
     def _readings(self) -> Readings:
@@ -217,6 +236,18 @@ class Service:
             ),
         }
 
+    async def _sing(self) -> None:
+        settings = self.settings
+        user_id = settings.canary_user
+        canary = Canary(
+            CanaryOrder(self._pool, user_id).change,
+            self.meter,
+            every_s=settings.canary_every_s,
+            late_s=settings.canary_late_s,
+        )
+        token = self.authenticator.issue(Identity(user_id, "canary", math.inf))
+        await canary.run(f"http://{own_address(settings.listen)}", token)
+
     async def _sweep_hub(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
@@ -240,18 +271,35 @@ async def serve(settings: Settings, extend: Extend | None = None) -> int:
     """Runs until SIGTERM or SIGINT, drains, and gives the exit status; a second signal exits at once."""
     settings.require("database_url")
     settings.require_jwt_key()
-    logs.configure(log_format=settings.log_format, log_level=settings.log_level)
+    repeats = logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop_or_exit, told)
-    service = Service(settings, extend)
-    try:
-        await service.start()
-        await _first(told.wait(), service.failed)
-    finally:
-        await service.stop()
+        loop.add_signal_handler(number, _stop_or_exit, told, repeats)
+    async with repeats.told():
+        tracing = _tracing(settings)
+        service = Service(settings, extend, tracing)
+        try:
+            await service.start()
+            await _first(told.wait(), service.failed)
+        finally:
+            await service.stop()
+            if tracing is not None:
+                await tracing.close()
     return 1 if service.failed.done() and not service.failed.cancelled() else 0
+
+
+def _tracing(settings: Settings) -> "Tracing | None":
+    """Raises SettingsError where it is wanted and cannot be had."""
+    if not settings.traced_events:
+        return None
+    try:
+        from orderstream.tracing import Tracing
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("opentelemetry"):
+            raise
+        raise SettingsError("traced_events needs OpenTelemetry: pip install 'orderstream[otel]'") from None
+    return Tracing(settings.traced_events)
 
 
 async def _first(*awaited: Awaitable[object]) -> None:
@@ -262,7 +310,8 @@ async def _first(*awaited: Awaitable[object]) -> None:
         future.cancel()
 
 
-def _stop_or_exit(told: asyncio.Event) -> None:
+def _stop_or_exit(told: asyncio.Event, repeats: logs.Repeats) -> None:
     if told.is_set():
+        repeats.flush()
         os._exit(130)
     told.set()

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from orderstream import __version__
-from orderstream.configuration import CONFIG_VARIABLE, load
+from orderstream.configuration import CONFIG_VARIABLE, load, read
 from orderstream.errors import OperatorError, OrderstreamError
 from orderstream.settings import Settings, host_port
 
@@ -29,6 +29,7 @@ class _Examples(click.Group):
                     ("orderstream demo", "try it all: a Postgres, the service and an exchange"),
                     ("orderstream migrate", "bring the schema of database_url up to date"),
                     ("orderstream serve", "stream, until SIGTERM"),
+                    ("orderstream doctor", "check a deployment, and say what is wrong"),
                     ("orderstream watch ann", "follow the orders of the user ann"),
                 ]
             )
@@ -173,6 +174,69 @@ def watch(context: click.Context, user: str | None, encoded: str | None, url: st
     sys.exit(_run(watching.main(url or _own_url(settings), encoded)))
 
 
+@cli.command(short_help="Check a deployment, and say what is wrong.")
+@click.option("--url", help="Also go through the public URL, as clients do: https://orders.example.com")
+@click.option("--token", "encoded", metavar="JWT", help="Whose stream is opened there; else one made with jwt_secret.")
+@click.option("--thorough", is_flag=True, help="Hold streams and polls there as long as silence may last: a minute.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@click.pass_context
+def doctor(context: click.Context, url: str | None, encoded: str | None, thorough: bool, as_json: bool) -> None:
+    """Check a deployment, and say what is wrong and what to do. Changes nothing.
+
+    Run it where the service runs, with its settings: it looks at these, at the limit of open files, and at the database
+    as the service's role. Each check is a line:
+
+    \b
+      ok       it is as it should be
+      warning  it works, and costs something or will not last
+      wrong    somebody does not get what is promised; below stands what to do
+
+    \b
+    settings       every key and value, and whether one is missing
+    files          limit of open files (of the running service, else of this shell) against max_connections
+    database       reached; replication: a primary that takes writes; schema: at this version
+    role, rights   what config/grants.sql grants, no less and no more
+    triggers       present, enabled, on the right tables, and firing in every session
+    sessions       no pooler between that gives servers out by the transaction: a lock lasts, LISTEN is heard
+    leader         some process numbers events
+    epoch          begun on this cluster and timeline
+    doorbell       triggers ring, and nobody else sleeps on it or keeps the sequencer awake
+    outbox         nothing waits for its number, or for retention
+    notify queue   room for notifications
+    clock          the database's against this host's
+
+    With --url, through every proxy on the way (takes one heartbeat; --thorough waits as long as the longest silence):
+
+    \b
+    stream         its first events come at once: nothing buffers
+    compression    nothing compresses it
+    heartbeat      comes alone and in time: nothing buffers little, or cuts silence off
+    poll           the ETag comes through, and back
+    held poll      with --thorough: no time-out is shorter than a poll is held
+
+    Exit status: 0 where nothing is wrong, 1 where something is, 2 where the settings or the options are.
+
+    \b
+      orderstream doctor
+      orderstream doctor --url https://orders.example.com --thorough
+      orderstream doctor --url https://orders.example.com --token "$JWT" --json
+    """
+    if url is None and (encoded is not None or thorough):
+        raise click.UsageError("--token and --thorough are for --url")
+    settings, lines = read(os.environ, context.obj)
+    from orderstream import doctor as examining
+    from orderstream.doctor.public import Route
+
+    route = None
+    if url is not None:
+        if not url.startswith(("https://", "http://")):
+            raise click.UsageError("--url must begin with https:// or http://")
+        if encoded is None and not settings.jwt_secret:
+            raise click.UsageError("--url needs a JWT: give --token, or set jwt_secret")
+        route = Route(url, encoded or _issue(settings, "orderstream-doctor", 600.0), settings, thorough)
+    sys.exit(_run(examining.main(settings, lines, route, as_json=as_json)))
+
+
 @cli.command("new-epoch", short_help="Make every client begin anew, after a restore.")
 @click.pass_context
 def new_epoch(context: click.Context) -> None:
@@ -215,7 +279,7 @@ def _issue(settings: Settings, user: str, expires_s: float) -> str:
     settings.require("jwt_secret")
     from orderstream.web import jwt
 
-    return jwt.issue(settings.jwt_secret, user, expires_s)
+    return jwt.issue(settings.jwt_secret, user, expires_s, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
 
 
 def _own_url(settings: Settings) -> str:

@@ -26,18 +26,34 @@ def load(environment: Mapping[str, str], config_path: str | Path | None = None) 
 
     Raises SettingsError that names the key, where it came from and what is allowed.
     """
+    settings, wrong = read(environment, config_path)
+    if wrong:
+        raise SettingsError(wrong[0])
+    return settings
+
+
+def read(environment: Mapping[str, str], config_path: str | Path | None = None) -> tuple[Settings, list[str]]:
+    """The settings, with the default for whatever is wrong, and the line that `load` would raise for each of these."""
     path = config_path or environment.get(CONFIG_VARIABLE) or None
     chosen: dict[str, Any] = {}
-    if path is not None:
-        chosen |= {key: _convert(key, value, str(path)) for key, value in _read(Path(path)).items()}
-    for variable, text in environment.items():
-        if variable.startswith(PREFIX) and variable != CONFIG_VARIABLE:
-            key = variable.removeprefix(PREFIX).lower()
-            chosen[key] = _convert(key, text, variable)
+    wrong: list[str] = []
+    try:
+        said = [] if path is None else [(key, value, str(path)) for key, value in _read(Path(path)).items()]
+    except SettingsError as error:
+        said = []
+        wrong.append(str(error))
+    said += [
+        (variable.removeprefix(PREFIX).lower(), text, variable)
+        for variable, text in environment.items()
+        if variable.startswith(PREFIX) and variable != CONFIG_VARIABLE
+    ]
+    for key, value, source in said:
+        try:
+            chosen[key] = _convert(key, value, source)
+        except SettingsError as error:
+            wrong.append(str(error))
     settings = Settings(**chosen)
-    _refuse_crossed(settings)
-    _refuse_networks(settings.trusted_proxies)
-    return settings
+    return settings, wrong + _crossed(settings) + _bad_networks(settings.trusted_proxies)
 
 
 def example() -> str:
@@ -92,18 +108,22 @@ def _unknown(key: str, source: str) -> str:
     return f"there is no setting {name}{meant}"
 
 
-def _refuse_crossed(settings: Settings) -> None:
-    for least, most in (("doorbell_poll_min_s", "doorbell_poll_max_s"), ("poll_wait_s", "poll_max_wait_s")):
-        if getattr(settings, least) > getattr(settings, most):
-            raise SettingsError(f"{least} must not be more than {most}")
+def _crossed(settings: Settings) -> list[str]:
+    pairs = (("doorbell_poll_min_s", "doorbell_poll_max_s"), ("poll_wait_s", "poll_max_wait_s"))
+    return [
+        f"{least} must not be more than {most}"
+        for least, most in pairs
+        if getattr(settings, least) > getattr(settings, most)
+    ]
 
 
-def _refuse_networks(networks: list[str]) -> None:
+def _bad_networks(networks: list[str]) -> list[str]:
     for network in networks:
         try:
             ipaddress.ip_network(network)
         except ValueError:
-            raise SettingsError(f"trusted_proxies must be {_allowed('trusted_proxies')}, without host bits") from None
+            return [f"trusted_proxies must be {_allowed('trusted_proxies')}, without host bits"]
+    return []
 
 
 def _metas(key: str) -> list[Meta]:

@@ -33,7 +33,7 @@ class RequestError(OrderstreamError):
 
 
 class InvalidParameter(RequestError):
-    """A query parameter has a value it cannot have."""
+    """A parameter, or a field of the body, has a value it cannot have."""
 
     problem = "invalid-parameter"
 
@@ -74,6 +74,13 @@ class ContentTooLarge(RequestError):
 
     status = 413
     problem = "content-too-large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The request's body is not of the media type that the resource takes."""
+
+    status = 415
+    problem = "unsupported-media-type"
 
 
 class TooManyRequests(RequestError):

@@ -6,6 +6,7 @@ subscriber by a grace time, so that a client that reconnects is served from memo
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextvars import Context
 from typing import Any, TypeVar
 
 import msgspec
@@ -161,6 +162,12 @@ class Hub:
         """All of them, as they are now."""
         for channel in list(self._channels.values()):
             yield from list(channel.subscribers)
+
+    def event(self, user_id: str, cursor: Cursor) -> Event | None:
+        """The user's event of `cursor`, where it is in memory: the table is not asked. `user_id` is the authenticated
+        user (I6)."""
+        channel = self._channels.get(user_id)
+        return None if channel is None else channel.log.event(cursor)
 
     @property
     def channel_count(self) -> int:
@@ -339,9 +346,10 @@ class Hub:
             raise Unavailable("the store failed") from error
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
+        # In nobody's context: what one user's request sets off serves others too, and must not be logged as its own.
+        task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._done, context=Context())
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -34,7 +34,10 @@ class ListedDelivery(NamedTuple):
 class OpenDelivery:
     """One stream, or one device that polls: then `ends` has one entry for each poll that is held."""
 
-    __slots__ = ("_cursor", "device", "ends", "identity", "idle_since", "number", "opened_at", "transport", "written")
+    __slots__ = (
+        *("_acknowledged", "_cursor", "device", "ends", "identity", "idle_since", "number", "opened_at"),
+        *("transport", "written"),
+    )
 
     def __init__(self, number: int, identity: Identity, device: Device, transport: str, opened_at: float) -> None:
         self.number = number
@@ -47,6 +50,7 @@ class OpenDelivery:
         # What the other processes were told: not yet anything, or the cursor.
         self.written: tuple[str | None] | None = None
         self._cursor: Callable[[], Cursor | None] = _unknown
+        self._acknowledged: Cursor | None = None
 
     @property
     def key(self) -> SessionKey:
@@ -60,6 +64,16 @@ class OpenDelivery:
     def read_cursor(self, source: Callable[[], Cursor | None]) -> None:
         """Where `cursor` comes from, from now on."""
         self._cursor = source
+
+    def acknowledge(self, cursor: Cursor) -> bool:
+        """Whether the client was sent `cursor`, and now says so of it, or of a later one, for the first time."""
+        sent, before = self._cursor(), self._acknowledged
+        if sent is None or sent.epoch != cursor.epoch or sent.seq < cursor.seq:
+            return False
+        if before is not None and before.epoch == cursor.epoch and before.seq >= cursor.seq:
+            return False
+        self._acknowledged = cursor
+        return True
 
     def listed(self) -> ListedDelivery:
         platform, address = self.device
@@ -155,6 +169,16 @@ class Sessions:
     def of_user(self, user_id: str) -> list[ListedDelivery]:
         """The user's open deliveries in this process."""
         return [delivery.listed() for delivery in self._open.get(user_id, {}).values()]
+
+    def acknowledge(self, identity: Identity, transport: str, cursor: Cursor) -> bool:
+        """Whether an open delivery of the session's had been sent `cursor` and had not said so.
+
+        So an event counts once for a delivery, and never again once a later one did, however often a client says it."""
+        return any(
+            delivery.acknowledge(cursor)
+            for delivery in self._open.get(identity.user_id, {}).values()
+            if delivery.identity.session_id == identity.session_id and delivery.transport == transport
+        )
 
     # Revocations
 

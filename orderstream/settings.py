@@ -334,6 +334,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(ge=1, le=3600, description="Not ready: changes that wait so long for their number or to be read")
     ] = 15.0
 
+    canary_user: Annotated[
+        str,
+        Meta(
+            max_length=255,
+            description="A reserved user, whose order is changed every few seconds to see that the change arrives; "
+            "empty: none",
+            extra={"allowed": "a user_id that no client has"},
+        ),
+    ] = ""
+    canary_every_s: Annotated[
+        float, Meta(ge=0.1, le=3600, description="Between two changes of the canary's order, of each process")
+    ] = 5.0
+    canary_late_s: Annotated[
+        float, Meta(ge=0.1, le=600, description="After how long a change that did not arrive is late")
+    ] = 2.0
+
     drain_timeout_s: Annotated[
         float, Meta(ge=0, le=600, description="How long a stop may take before what is left is cut off")
     ] = 20.0
@@ -348,6 +364,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="The least severe line that is logged")
     ] = "info"
+    traced_events: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Share of events whose steps become OpenTelemetry spans, the same ones in all processes; 0: no "
+            "spans at all; needs the extra otel, and OTEL_EXPORTER_OTLP_ENDPOINT says where they go",
+        ),
+    ] = 0.0
 
     def require(self, *keys: str) -> None:
         """Raises SettingsError for the first of the keys that is empty."""
@@ -375,3 +400,10 @@ def host_port(address: str) -> tuple[str, int]:
     """`host:port`, as `listen` has it, as a pair; the brackets of an IPv6 address are taken off."""
     host, _, port = address.rpartition(":")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def own_address(address: str) -> str:
+    """`host:port` at which a process reaches itself that listens on `address`."""
+    host, port = host_port(address)
+    own = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{own}]:{port}" if ":" in own else f"{own}:{port}"

@@ -13,7 +13,7 @@ from orderstream.web.keys import fixed_keys
 
 SECRET = "a-secret-of-the-tests-of-32-bytes-or-more"
 
-COMMANDS = ["serve", "migrate", "demo", "token", "watch", "new-epoch"]
+COMMANDS = ["serve", "migrate", "demo", "token", "watch", "doctor", "new-epoch"]
 
 
 def orderstream(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -96,6 +96,14 @@ def test_token_is_good_for_its_user() -> None:
     """The printed JWT verifies with the same secret."""
     printed = orderstream("token", "ann", "--expires-s", "60", jwt_secret=SECRET).stdout.strip()
     judge = jwt.Verifier(fixed_keys(SECRET, ""), None, jwt.JwtSettings())
+    assert asyncio.run(judge.verify(printed)).user_id == "ann"
+
+
+def test_token_names_the_issuer_and_audience_of_the_settings() -> None:
+    """Without them the service would refuse it."""
+    named = {"jwt_issuer": "https://login.example", "jwt_audience": "orders"}
+    printed = orderstream("token", "ann", jwt_secret=SECRET, **named).stdout.strip()
+    judge = jwt.Verifier(fixed_keys(SECRET, ""), None, jwt.JwtSettings(**named))
     assert asyncio.run(judge.verify(printed)).user_id == "ann"
 
 

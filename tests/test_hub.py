@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 
 from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Item, Live, Reset, Snapshot, SnapshotEnd, SnapshotPart, State
@@ -334,6 +336,40 @@ async def test_unexpected_failure_of_the_store_is_told_and_not_passed_over(
     assert isinstance(client.failed, Unavailable)
 
 
+@pytest.mark.parametrize("cursor", [None, "00000000.0"])
+@in_turns
+async def test_line_about_what_is_read_for_many_has_no_name_of_one_request(
+    make_hub: Callable[..., Hub], store: LateStore, cursor: str | None
+) -> None:
+    """The first who asks sets the question off, and is not the only one it fails for."""
+    hub = make_hub()
+    store.hold()
+    with capture_logs(processors=[merge_contextvars]) as lines, bound_contextvars(request_id="ann's"):
+        Client("ann", cursor).connect(hub)
+        Client("bob", cursor).connect(hub)
+        await settle()
+        store.let(error=KeyError("a column that was renamed"))
+        await settle()
+    assert [(line["event"], line.get("request_id")) for line in lines] == [("store-failed", None)]
+
+
+@in_turns
+async def test_line_about_a_task_that_failed_has_no_name_of_one_request(make_hub: Callable[..., Hub]) -> None:
+    """It may be another's who was served in it."""
+
+    class Broken(Client):
+        def send(self, items: Sequence[Item]) -> None:
+            raise ValueError
+
+    hub = make_hub()
+    Client().connect(hub)
+    await settle()
+    with capture_logs(processors=[merge_contextvars]) as lines, bound_contextvars(request_id="ann's"):
+        Broken().connect(hub)
+        await settle()
+    assert [(line["event"], line.get("request_id")) for line in lines] == [("hub-task-failed", None)]
+
+
 @in_turns
 async def test_nobody_is_added_once_the_hub_drains(make_hub: Callable[..., Hub]) -> None:
     """One who came late would be cut without a goaway."""
@@ -439,6 +475,22 @@ async def test_forgetting_loses_nothing_and_resets_nobody(
     await settle()
     assert client.orders == dict.fromkeys([*missed, held], 1)
     assert client.resets == []
+
+
+@in_turns
+async def test_event_is_found_in_the_channel_of_its_user_only(
+    make_hub: Callable[..., Hub], store: LateStore, table: MemoryStore
+) -> None:
+    """From memory: the store is not asked, and no channel is opened for whoever has none."""
+    hub = make_hub()
+    Client("ann").connect(hub)
+    Client("bob").connect(hub)
+    await settle()
+    table.place("ann")
+    asked, channels, cursor = list(store.questions), hub.channel_count, Cursor(table.epoch, 1)
+    found = {user_id: hub.event(user_id, cursor) for user_id in ("ann", "bob", "cat")}
+    assert {user_id: event and event.seq for user_id, event in found.items()} == {"ann": 1, "bob": None, "cat": None}
+    assert (store.questions, hub.channel_count) == (asked, channels)
 
 
 @pytest.mark.parametrize("cursor", [None, "0a0a0a0a.0"])

@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parent.parent / "orderstream"
 GROUND = {"(root)", "errors", "settings", "configuration"}
 CORE = {"core"}
 HEART = {"hub", "ports", "collector", "sessions"}
-EDGES = {"web", "postgres", "metrics", "logs", "client"}
-ENTRY = {"cli", "app", "demo", "watch"}
+EDGES = {"web", "postgres", "metrics", "tracing", "logs", "client"}
+ENTRY = {"cli", "app", "canary", "demo", "watch", "doctor"}
 
 # What a core module would need for I/O, a clock, randomness, the environment or a log.
 IMPURE = {
@@ -30,11 +30,12 @@ OWNERS = {
     "aiohttp_cors": {"web"},
     "aiopg": {"postgres", "demo"},
     "psycopg2": {"postgres", "demo"},
-    "aiohttp": {"web", "client", "demo"},
+    "aiohttp": {"web", "canary", "client", "demo", "doctor"},
     "prometheus_client": {"metrics", "web"},
     "jwt": {"web"},
     "limits": {"web"},
-    "rich": {"watch"},
+    "opentelemetry": {"tracing"},
+    "rich": {"watch", "doctor"},
     "click": {"cli", "demo"},
     "uvloop": {"cli"},
 }

@@ -13,7 +13,7 @@ import pytest
 from orderstream.cli import demo
 
 ROOT = Path(__file__).parent.parent
-SOURCES = ["setup.cfg", "pyproject.toml", "README.md", "orderstream", "migrations"]
+SOURCES = ["setup.cfg", "pyproject.toml", "README.md", "orderstream", "migrations", "config"]
 LEFT_BY_PYTHON = shutil.ignore_patterns("__pycache__")
 
 
@@ -50,6 +50,7 @@ def test_wheel_holds_every_file_of_the_package(source: Path, wheel: set[str]) ->
     "name",
     [
         "orderstream/py.typed",
+        "orderstream/config/grants.sql",
         "orderstream/migrations/tables/0001_orders.sql",
         "orderstream/postgres/queries/step.sql",
         "orderstream/web/static/orderstream.js",

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-_AREAS = "HTTP|ERR|WHO|JWT|TICKET|CORS|CUR|ORD|EVT|SNAP|SSE|POLL|LIST|SESSION|LIMIT"
+_AREAS = "HTTP|ERR|WHO|JWT|TICKET|CORS|CUR|ORD|EVT|SNAP|SSE|POLL|LIST|SESSION|ACK|LIMIT"
 _RULE = re.compile(rf"^- `\[({_AREAS})-(\d+)\]`", re.MULTILINE)
 _TEST = re.compile(rf"def test_({_AREAS.lower()})_(\d+)_")
 

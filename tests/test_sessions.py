@@ -186,3 +186,23 @@ def test_nothing_is_kept_of_who_is_gone(book: Book) -> None:
     book.told()
     book.look_at_cursors(1.0)
     assert [len(kept) for kept in (book._open, book._unwritten, book._closed, book._in_turn)] == [0, 0, 0, 0]
+
+
+def test_event_is_acknowledged_once_for_each_delivery_that_was_sent_it(book: Book) -> None:
+    """Two streams of the session have it; one that was not opened by the session does not count."""
+    book.cursor = Cursor("0a0a0a0a", 5)
+    for identity in (PHONE, PHONE, LAPTOP):
+        book.stream(identity)
+    said = [book.acknowledge(PHONE, "sse", Cursor("0a0a0a0a", seq)) for seq in (5, 5, 5, 4, 6)]
+    assert said == [True, True, False, False, False]
+    assert not book.acknowledge(BENS, "sse", Cursor("0a0a0a0a", 5))
+
+
+def test_acknowledgements_begin_anew_with_an_epoch(book: Book) -> None:
+    """Its numbers are others."""
+    book.cursor = Cursor("0a0a0a0a", 5)
+    book.stream(PHONE)
+    assert book.acknowledge(PHONE, "sse", book.cursor)
+    book.cursor = Cursor("0b0b0b0b", 1)
+    assert not book.acknowledge(PHONE, "sse", Cursor("0a0a0a0a", 1))
+    assert book.acknowledge(PHONE, "sse", book.cursor)

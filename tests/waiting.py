@@ -22,3 +22,15 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: flo
 async def _given(condition: Callable[[], T | Awaitable[T]]) -> T:
     given = condition()
     return await given if inspect.isawaitable(given) else given
+
+
+async def heeds_cancelling(working: asyncio.Future[None], turns: int) -> bool:
+    """Whether work on a socket ends when it is cancelled so many turns of the loop after an answer arrived."""
+    await asyncio.sleep(0)
+    time.sleep(0.02)  # The loop stands still until the answer is there.
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    working.cancel()
+    done, _ = await asyncio.wait([working], timeout=2)
+    working.cancel()
+    return bool(done) and working.cancelled()

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 import aiohttp
 
 from orderstream.client import wire
+from orderstream.client.acks import Acks
 from orderstream.client.book import Book
 from orderstream.client.credential import Credential, Token
 from orderstream.client.events import Connection, Event, Order
@@ -44,6 +45,7 @@ class Feed:
         self._book.cursor = wire.cursor(cursor) if cursor is not None else None
         self._around = Surroundings(limits or Limits(), clock, random, sleep)
         self._credential = Credential(token, clock, self._around.limits.jwt_margin_s)
+        self._acks = Acks(self._around.limits, clock, random)
         self._line = self._new_line()
         self._reading = False
 
@@ -82,4 +84,4 @@ class Feed:
             self._reading = False
 
     def _new_line(self) -> Line:
-        return Line(self._url, self._credential, self._book, self._around)
+        return Line(self._url, self._credential, self._book, self._acks, self._around)

@@ -24,6 +24,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     poll_interval_s: float = 5.0
     # The longest that a server's `retry:`, `after_ms` or `Retry-After` is obeyed.
     told_cap_s: float = 300.0
+    # Between two acknowledgements, and up to as much again by chance; 0: none.
+    ack_every_s: float = 10.0
     # A new JWT is asked for so long before the old one expires.
     jwt_margin_s: float = 60.0
     # An answer to a poll that came sooner and said nothing was not held.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import aiohttp
 
 from orderstream.client import transports
+from orderstream.client.acks import Acks
 from orderstream.client.book import Book, Hole
 from orderstream.client.credential import Credential
 from orderstream.client.errors import FeedEnded, SignedOut
@@ -42,9 +43,9 @@ from orderstream.client.happenings import (
 )
 from orderstream.client.limits import Limits
 from orderstream.client.machine import Machine
-from orderstream.client.reader import Polled, StreamReader, read_poll
+from orderstream.client.reader import Polled, PollReader, StreamReader
 from orderstream.client.sse import Frame
-from orderstream.client.wire import Malformed
+from orderstream.client.wire import Cursor, Malformed
 
 Sleep = Callable[[float], Awaitable[None]]
 Key = Transport | Timer
@@ -68,10 +69,11 @@ class Surroundings(NamedTuple):
 
 
 class Line:
-    def __init__(self, url: str, credential: Credential, book: Book, around: Surroundings) -> None:
+    def __init__(self, url: str, credential: Credential, book: Book, acks: Acks, around: Surroundings) -> None:
         self._url = url
         self._credential = credential
         self._book = book
+        self._acks = acks
         self._around = around
         self._machine = Machine(around.limits, around.random)
         self._inbox: asyncio.Queue[tuple[Sender, transports.Heard | Exception]] = asyncio.Queue(
@@ -79,8 +81,9 @@ class Line:
         )
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._jwts: dict[Key, str] = {}
-        self._reader = StreamReader(book, renewable=credential.renewable)
+        self._links: dict[Transport, transports.Link] = {}
+        self._stream_reader = self._new_stream_reader()
+        self._poll_reader = self._new_poll_reader()
         self._keeper: Sender = None
         self._ended: FeedEnded | None = None
         # Whether the poll before was answered. The first one is not held, so that it is soon known whether polls work.
@@ -105,13 +108,15 @@ class Line:
         running = list(self._running)
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*running, self._acks.close(), return_exceptions=True)
         if self.connection.state is not State.SIGNED_OUT:
             self.connection = Connection(State.OFFLINE, None, self._now())
 
     def _judge(self, sender: Sender, heard: transports.Heard | Exception) -> Iterator[Event]:
         if isinstance(heard, Exception):
             raise heard
+        if isinstance(heard, PollAnswered):
+            self._poll_reader.caught_up()
         if isinstance(heard, Happening):
             yield from self._on(heard)
             return
@@ -129,7 +134,17 @@ class Line:
             yield from self._on(lost(Cause.MALFORMED))
 
     def _read(self, heard: Frame | Polled) -> Iterator[Event | Happening]:
-        return self._reader.read(heard) if isinstance(heard, Frame) else read_poll(self._book, heard)
+        return self._stream_reader.read(heard) if isinstance(heard, Frame) else self._poll_reader.read(heard)
+
+    def _new_stream_reader(self) -> StreamReader:
+        came_live = partial(self._came_live, Transport.SSE)
+        return StreamReader(self._book, renewable=self._credential.renewable, came_live=came_live)
+
+    def _new_poll_reader(self) -> PollReader:
+        return PollReader(self._book, came_live=partial(self._came_live, Transport.LONG_POLL))
+
+    def _came_live(self, transport: Transport, cursor: Cursor) -> None:
+        self._acks.offer(self._links[transport], cursor, transport)
 
     def _on(self, happening: Happening) -> Iterator[Event]:
         machine = self._machine
@@ -146,13 +161,14 @@ class Line:
     def _carry_out(self, action: Action) -> None:
         match action:
             case OpenStream():
-                self._reader = StreamReader(self._book, renewable=self._credential.renewable)
+                self._stream_reader = self._new_stream_reader()
                 self._start(Transport.SSE, self._stream)
             case AskPoll():
                 self._start(Transport.LONG_POLL, self._poll)
             case CloseStream():
                 self._stop(Transport.SSE)
             case ClosePoll():
+                self._poll_reader = self._new_poll_reader()
                 self._is_answered = False
                 self._stop(Transport.LONG_POLL)
             case Wait(timer, for_s):
@@ -162,8 +178,8 @@ class Line:
             case Forget():
                 self._book.forget()
             case RenewJwt():
-                for jwt in self._jwts.values():
-                    self._credential.spoil(jwt)
+                for link in self._links.values():
+                    self._credential.spoil(link.jwt)
             case End(reason):
                 self._ended = (SignedOut if reason in SIGNED_OUT else FeedEnded)(reason)
 
@@ -213,9 +229,11 @@ class Line:
             wait_s = link.limits.poll_wait_s if self._is_answered else 0.0
             await self._put(await transports.poll(link, self._cursor(), wait_s))
 
-    async def _link(self, key: Key) -> transports.Link:
-        jwt = self._jwts[key] = await self._credential.jwt()
-        return transports.Link(self._session, self._url, jwt, self._around.limits, renewable=self._credential.renewable)
+    async def _link(self, transport: Transport) -> transports.Link:
+        jwt, renewable = await self._credential.jwt(), self._credential.renewable
+        link = transports.Link(self._session, self._url, jwt, self._around.limits, renewable=renewable)
+        self._links[transport] = link
+        return link
 
     async def _keep_jwt_fresh(self) -> None:
         """Fetches the next JWT before this one ends, so that the stream comes back with it at once."""

@@ -4,7 +4,7 @@ Pure. Both readers are generators, so that what came before a hole or a malforme
 raise `book.Hole` and `wire.Malformed`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -36,12 +36,23 @@ class Polled(msgspec.Struct, frozen=True):
     held: bool
 
 
-class StreamReader:
-    """One stream's reader: a snapshot that the connection did not finish is gone with it."""
+CameLive = Callable[[wire.Cursor], None]
 
-    def __init__(self, book: Book, *, renewable: bool) -> None:
+
+def _unheard(_: wire.Cursor) -> None:
+    pass
+
+
+class StreamReader:
+    """One stream's reader: a snapshot that the connection did not finish is gone with it.
+
+    `came_live` is called with the cursor of each event that was applied and was no part of a replay."""
+
+    def __init__(self, book: Book, *, renewable: bool, came_live: CameLive = _unheard) -> None:
         self._book = book
         self._renewable = renewable
+        self._came_live = came_live
+        self._replaying = True
         self._parts: list[Order] = []
         self._reset: str | None = None
         self._head: wire.Cursor | None = None
@@ -57,8 +68,10 @@ class StreamReader:
             case "reset":
                 self._reset = wire.decode(frame.payload, wire.Reset).reason
                 self._parts.clear()
+                self._replaying = True
             case "live":
                 self._replayed = True
+                self._replaying = False
                 yield from self._compare(frame.payload)
             case "heartbeat":
                 yield from self._compare(frame.payload)
@@ -89,7 +102,10 @@ class StreamReader:
     def _numbered(self, frame: Frame) -> Iterator[Event | Happening]:
         if frame.id is None and frame.name not in ("order", "execution", "order-removed"):
             return
+        known = self._book.cursor
         event = self._book.apply(frame.name, frame.id, frame.payload, Transport.SSE)
+        if not self._replaying and self._book.cursor is not None and self._book.cursor != known:
+            self._came_live(self._book.cursor)
         if event is not None:
             yield event
         yield from self._progress()
@@ -125,25 +141,43 @@ class StreamReader:
         return StreamLeft(goaway.reason, after_s)
 
 
-def read_poll(book: Book, polled: Polled) -> Iterator[Event | Happening]:
-    """Ends with PollAnswered; `held` there is also true for an answer that told something."""
-    answer = wire.decode(polled.body, wire.PollAnswer)
-    cursor = wire.cursor(answer.cursor)
-    told = answer.more
-    for event in _answered(book, answer, cursor):
-        told = True
-        yield event
-    if not answer.more and (book.cursor is None or book.cursor.is_behind(cursor)):
-        raise Hole
-    yield PollAnswered(held=told or polled.held)
+class PollReader:
+    """The reader of polls that follow each other without a loss: what is new since a whole answer came live.
 
+    `came_live` is called with the cursor of the newest of those, once it was applied."""
 
-def _answered(book: Book, answer: wire.PollAnswer, cursor: wire.Cursor) -> Iterator[Event]:
-    if answer.orders is not None:
-        taken = book.snapshot(map(wire.order, answer.orders), cursor, Transport.LONG_POLL, answer.reset)
-        if taken is not None:
-            yield taken
-    for polled in answer.events or ():
-        event = book.apply(polled.name, polled.id, polled.payload, Transport.LONG_POLL)
-        if event is not None:
+    def __init__(self, book: Book, *, came_live: CameLive = _unheard) -> None:
+        self._book = book
+        self._came_live = came_live
+        self._replaying = True
+
+    def caught_up(self) -> None:
+        """A poll was answered that nothing is new."""
+        self._replaying = False
+
+    def read(self, polled: Polled) -> Iterator[Event | Happening]:
+        """Ends with PollAnswered; `held` there is also true for an answer that told something."""
+        answer = wire.decode(polled.body, wire.PollAnswer)
+        cursor = wire.cursor(answer.cursor)
+        told = answer.more
+        for event in self._answered(answer, cursor):
+            told = True
             yield event
+        if not answer.more and (self._book.cursor is None or self._book.cursor.is_behind(cursor)):
+            raise Hole
+        self._replaying = answer.more
+        yield PollAnswered(held=told or polled.held)
+
+    def _answered(self, answer: wire.PollAnswer, cursor: wire.Cursor) -> Iterator[Event]:
+        book, newest = self._book, answer.events[-1] if answer.events else None
+        if answer.orders is not None:
+            taken = book.snapshot(map(wire.order, answer.orders), cursor, Transport.LONG_POLL, answer.reset)
+            if taken is not None:
+                yield taken
+        for polled in answer.events or ():
+            known = book.cursor
+            event = book.apply(polled.name, polled.id, polled.payload, Transport.LONG_POLL)
+            if polled is newest and not self._replaying and book.cursor is not None and book.cursor != known:
+                self._came_live(book.cursor)
+            if event is not None:
+                yield event

@@ -35,6 +35,7 @@ class Link:
     def __init__(self, session: aiohttp.ClientSession, url: str, jwt: str, limits: Limits, *, renewable: bool) -> None:
         self.session = session
         self.url = url.rstrip("/")
+        self.jwt = jwt
         self.headers = {"Authorization": f"Bearer {jwt}"}
         self.limits = limits
         self.renewable = renewable
@@ -43,6 +44,10 @@ class Link:
         """A request whose header names are written with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.session.get(self.url + path, headers=self.headers | named, timeout=_NO_TIMEOUT)
+
+    def post(self, path: str, body: dict[str, str]) -> "aiohttp.client._RequestContextManager":
+        """The same, with a body of JSON."""
+        return self.session.post(self.url + path, headers=self.headers, json=body, timeout=_NO_TIMEOUT)
 
 
 async def stream(link: Link, cursor: str | None, put: Put) -> Happening:

@@ -63,6 +63,11 @@ class ChannelLog:
             run.append(event)
         return run
 
+    def event(self, cursor: Cursor) -> Event | None:
+        """The event of `cursor`, where it is in memory."""
+        index = cursor.seq - self.tail
+        return self._events[index] if cursor.epoch == self.epoch and 0 <= index < len(self._events) else None
+
     def append(self, event: Event) -> bool:
         """Takes an event from the follower; says whether it was news."""
         if self.warm and event.epoch == self.epoch and event.seq <= self.head:

@@ -29,6 +29,7 @@ from orderstream.postgres import dsn, migrations
 from orderstream.settings import PREFIX, Settings, host_port
 
 _READY_TIMEOUT_S = 60.0
+_CANARY = "canary"
 _READY_EVERY_S = 0.1
 _KILL_AFTER_S = 5.0
 
@@ -71,6 +72,7 @@ async def _run_parts(settings: Settings, folder: Path, rate: str, psql: str, sto
         f"{PREFIX}{key.upper()}": getattr(settings, key)
         for key in ("database_url", "listen", "admin_listen", "jwt_secret")
     }
+    environment[f"{PREFIX}CANARY_USER"] = settings.canary_user or _CANARY
     commands = {
         "service": [sys.executable, "-m", "orderstream.demo.serve", str(prices_path)],
         "exchange": [*_exchange_command(rate), "--prices", str(prices_path)],

@@ -3,8 +3,9 @@
 The queries are in `queries/`. psycopg2's errors pass through.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import fields
 from importlib.resources import files
 from typing import Any
@@ -78,30 +79,48 @@ class Tables:
 
     async def delete(self, order_ids: Sequence[UUID]) -> None:
         async with self._connection.cursor() as cursor:
-            await cursor.execute(_DELETE, {"ids": list(order_ids)})
+            with _cancelling_heeded():
+                await cursor.execute(_DELETE, {"ids": list(order_ids)})
 
     async def _rows(self, statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         async with self._connection.cursor() as cursor:
-            await cursor.execute(statement, values)
+            with _cancelling_heeded():
+                await cursor.execute(statement, values)
             return list(await cursor.fetchall())
 
 
 @asynccontextmanager
 async def open_tables(database_url: str, who: str) -> AsyncIterator[Tables]:
     """A connection of its own; `who` is its name in pg_stat_activity."""
-    connection = await aiopg.connect(
-        database_url,
-        timeout=QUERY_TIMEOUT_S,
-        enable_json=False,
-        enable_hstore=False,
-        application_name=who,
-        connect_timeout=int(QUERY_TIMEOUT_S),
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-        tcp_user_timeout=int(QUERY_TIMEOUT_S * 1000),
-    )
+    connection = None
     try:
+        with _cancelling_heeded():
+            connection = await aiopg.connect(
+                database_url,
+                timeout=QUERY_TIMEOUT_S,
+                enable_json=False,
+                enable_hstore=False,
+                application_name=who,
+                connect_timeout=int(QUERY_TIMEOUT_S),
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=int(QUERY_TIMEOUT_S * 1000),
+            )
         yield Tables(connection)
     finally:
-        await connection.close()
+        if connection is not None:
+            await connection.close()
+
+
+@contextmanager
+def _cancelling_heeded() -> Iterator[None]:
+    """aiopg waits in wait_for, which before Python 3.12 loses a cancellation that comes together with the result;
+    whoever waits for the task, as the exchange does when its database is gone, would wait for ever."""
+    task = asyncio.current_task()
+    assert task is not None
+    # Not whether there was any at all: a TaskGroup of Python 3.11 leaves its own behind.
+    before = task.cancelling()
+    yield
+    if task.cancelling() > before:
+        raise asyncio.CancelledError

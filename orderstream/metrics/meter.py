@@ -41,6 +41,8 @@ class PrometheusMeter:
         self._sleeps = self._counter("doorbell_sleeps", "Times the sequencer lay down.")
         self._rings = self._counter("doorbell_rings", "Times it was rung awake.")
         self._catches = self._counter("doorbell_missed", "Times the safety net found events; should be 0.")
+        self._canary_changes = self._counter("canary_changes", "Changes of the canary's order.")
+        self._canary_late = self._counter("canary_late", "Those that did not arrive in time.", "transport")
         self._leading = Gauge("orderstream_sequencer_leading", "1 where the sequencer leads.", registry=registry)
         self._batches = Histogram(
             "orderstream_sequencer_batch_events", "Events in a step.", buckets=_BATCH_BUCKETS, registry=registry
@@ -56,10 +58,19 @@ class PrometheusMeter:
         self.sent_latencies = LatencyFamily(
             "orderstream_written_to_sent_seconds", "From the trigger's written_at to the socket.", "transport"
         )
+        self._acknowledged = LatencyFamily(
+            "orderstream_written_to_acknowledged_seconds",
+            "From the trigger's written_at to the client's word that it has it, which is sampled.",
+            "transport",
+        )
         self._loop_lag = LatencyFamily("orderstream_loop_lag_seconds", "How late the event loop's timer was.")
+        self._canary = LatencyFamily(
+            "orderstream_canary_seconds", "From before the canary's change to its arrival.", "transport"
+        )
         for family in (
+            self._canary,
             *(self._events, self._bytes),
-            *(self._sequenced, self._followed, self.sent_latencies, self._loop_lag),
+            *(self._sequenced, self._followed, self.sent_latencies, self._acknowledged, self._loop_lag),
         ):
             registry.register(family)
 
@@ -83,6 +94,9 @@ class PrometheusMeter:
                 counts[transport, item.name] += 1
             elif isinstance(item, Reset):
                 self._resets.labels(item.reason).inc()
+
+    def acknowledged(self, transport: str, event: Event) -> None:
+        self._acknowledged.series[transport].observe(self._clock() - event.written_at)
 
     def slowed(self) -> None:
         self._slow.inc()
@@ -128,6 +142,19 @@ class PrometheusMeter:
 
     def loop_lagged(self, seconds: float) -> None:
         self._loop_lag.series[""].observe(seconds)
+
+    def canary_watches(self, transport: str) -> None:
+        self._canary_late.labels(transport)
+        self._canary.series[transport]  # made by being asked for
+
+    def canary_changed(self) -> None:
+        self._canary_changes.inc()
+
+    def canary_heard(self, transport: str, seconds: float) -> None:
+        self._canary.series[transport].observe(seconds)
+
+    def canary_late(self, transport: str) -> None:
+        self._canary_late.labels(transport).inc()
 
     def _observe(self, family: LatencyFamily, batch: Sequence[SequencedEvent]) -> None:
         now_s, observe = self._clock(), family.series[""].observe

@@ -42,6 +42,9 @@ _UNAVAILABLE = (
 # Put right by a migration, or by config/grants.sql, without a restart of ours.
 _NOT_READY = (
     psycopg2.errors.UndefinedTable,
+    psycopg2.errors.UndefinedFunction,
+    # A restore makes the tables before their constraints.
+    psycopg2.errors.InvalidColumnReference,
     psycopg2.errors.InvalidSchemaName,
     psycopg2.errors.InsufficientPrivilege,
 )
@@ -141,6 +144,7 @@ async def _connect(database_url: str, name: str, timeout_s: float, liveness: Map
             connection = await _first_that_answers(
                 database_url, timeout=timeout_s, application_name=name, **{**_LIVENESS, **liveness}, **_AS_TEXT
             )
+            _honour_cancellation()
     except BaseException:
         # The time may run out together with the answer.
         if connection is not None:

@@ -155,5 +155,6 @@ class Follower:
             _log.error("events-missed", expected=self._next_position, found=batch[0].position)
             self._publisher.forget()
         self._position = batch[-1].position
-        self._publisher.publish(batch)
+        # Before it is sent, or the time of sending would count as the way here.
         self._meter.followed(batch)
+        self._publisher.publish(batch)

@@ -5,6 +5,6 @@ from importlib.resources import files
 
 
 @cache
-def query(name: str) -> str:
-    """The SQL text of `queries/<name>.sql`."""
-    return files("orderstream.postgres").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+def query(name: str, package: str = "orderstream.postgres") -> str:
+    """The SQL text of `queries/<name>.sql` of the package."""
+    return files(package).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")

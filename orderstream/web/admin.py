@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from orderstream.web.headers import hardened
 from orderstream.web.problems import problems
+from orderstream.web.request_ids import named
 
 # name -> None where all is well, else one line of reason.
 Checks = Callable[[], Mapping[str, str | None]]
@@ -33,7 +34,7 @@ def make_admin_app(registry: CollectorRegistry, checks: Checks) -> web.Applicati
             status=200 if good else 503, body=msgspec.json.encode(body), content_type="application/json"
         )
 
-    app = web.Application(middlewares=[problems])
+    app = web.Application(middlewares=[named, problems])
     app.on_response_prepare.append(hardened)
     app.on_response_prepare.append(_kept_by_nobody)
     app.add_routes([web.get("/metrics", metrics), web.get("/health/live", live), web.get("/health/ready", ready)])

@@ -4,14 +4,15 @@ import aiohttp_cors
 from aiohttp import web
 
 from orderstream.hub import Hub
-from orderstream.ports import Meter, OrderReader, SessionStore
+from orderstream.ports import Meter, OrderReader, RequestTracer, SessionStore
 from orderstream.sessions import Sessions
-from orderstream.web import orders, poll, sessions, stream, tickets
+from orderstream.web import acks, orders, poll, sessions, stream, tickets
 from orderstream.web.headers import hardened
 from orderstream.web.identity import Authenticator
 from orderstream.web.limits import LIMITS, Limits, LimitSettings, admission
 from orderstream.web.openapi import add_description
 from orderstream.web.problems import problems
+from orderstream.web.request_ids import named
 from orderstream.web.seats import (
     AUTHENTICATOR,
     HUB,
@@ -25,6 +26,7 @@ from orderstream.web.seats import (
     PollSettings,
     StreamSettings,
 )
+from orderstream.web.spans import ended, spanning
 from orderstream.web.static import add_client
 from orderstream.web.wheel import Wheel
 
@@ -44,10 +46,15 @@ def make_app(
     limits: Limits | None = None,
     body_max_bytes: int = 65_536,
     cors_origins: frozenset[str] = frozenset(),
+    tracer: RequestTracer | None = None,
 ) -> web.Application:
     """The public application; `app[WHEEL].run()` must be kept running beside it."""
-    app = web.Application(middlewares=[problems, stream.refusals, admission], client_max_size=body_max_bytes)
+    traced = [] if tracer is None else [spanning(tracer)]
+    middlewares = [named, *traced, problems, stream.refusals, admission]
+    app = web.Application(middlewares=middlewares, client_max_size=body_max_bytes)
     app.on_response_prepare.append(hardened)
+    if tracer is not None:
+        app.on_response_prepare.append(ended)
     app[LIMITS] = limits or Limits(LimitSettings())
     app[HUB] = hub
     app[ORDERS] = order_reader
@@ -68,6 +75,7 @@ def make_app(
             web.get("/v1/sessions", sessions.list_sessions, allow_head=False),
             web.delete("/v1/sessions/{session_id}", sessions.revoke_session),
             web.post("/v1/tickets", tickets.issue_ticket),
+            web.post("/v1/acks", acks.acknowledge),
         ]
     )
     add_description(app, jwt_cookie=authenticator.jwt_cookie)
@@ -80,8 +88,11 @@ def make_app(
 def _allow_origins(app: web.Application, origins: frozenset[str]) -> None:
     options = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
         allow_credentials=True,
-        allow_headers=("Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer"),
-        expose_headers=("ETag", "Link", "Preference-Applied", "Retry-After"),
+        allow_headers=(
+            *("Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer"),
+            *("X-Request-Id", "traceparent"),
+        ),
+        expose_headers=("ETag", "Link", "Preference-Applied", "Retry-After", "X-Request-Id"),
         max_age=600,
     )
     cors = aiohttp_cors.setup(app, defaults=dict.fromkeys(origins, options))

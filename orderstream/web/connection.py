@@ -14,7 +14,7 @@ from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import LineTooLong
 
 from orderstream.web.headers import harden
-from orderstream.web.problems import of_http_exception, of_incident, of_status
+from orderstream.web.problems import of_failure, of_http_exception, of_status
 from orderstream.web.sockets import bound_sending, has_unsent, reset
 
 # What a client may go on to send of a request that is answered already, so that it can read the answer.
@@ -147,13 +147,13 @@ class Connection(web.RequestHandler):
         """In place of aiohttp's, which shows what it could not read, and logs it."""
         if isinstance(exc, ConnectionError):
             raise exc
-        answer = of_status(self._status(exc)) if status == 400 else of_incident(exc, request.path)
+        answer = of_status(self._status(exc)) if status == 400 else of_failure(exc, request)
         if request.writer.output_size > 0:
             raise ConnectionResetError
         # aiohttp takes what it could not read for HTTP/1.0; a server answers in its own version (RFC 9110 section 6.2).
         request._version = HttpVersion11
         # No application sees this answer.
-        harden(answer.headers)
+        harden(request, answer.headers)
         answer.force_close()
         return answer
 

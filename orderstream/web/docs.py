@@ -122,7 +122,7 @@ def _resource(method: str, path: str, operation: Json, parts: Json) -> str:
         f"<code>{_html(path)}</code></a></h3><p><b>{_html(operation['summary'])}.</b> "
         f"{_inline(operation['description'])}</p>"
         f'<p><a href="#security">Credential</a>: {" or ".join(schemes) or "none"}</p>'
-        f"{_parameters(parameters)}"
+        f"{_parameters(parameters)}{_request_body(operation)}"
         f"{''.join(_answer(status, answer, parts) for status, answer in answers.items())}"
         f"<h4>Problems</h4><p>{', '.join(problems)}</p></section>"
     )
@@ -133,6 +133,11 @@ def _parameters(parameters: list[Json]) -> str:
         return ""
     rows = ((one["name"], f"{one['in']}, {_kind(one['schema'])}", one["description"]) for one in parameters)
     return f"<h4>Parameters</h4>{_list(rows)}"
+
+
+def _request_body(operation: Json) -> str:
+    contents = operation.get("requestBody", {}).get("content", {})
+    return "".join(f"<h4>Body <small>{media}</small></h4>{_content(content)}" for media, content in contents.items())
 
 
 def _answer(status: str, answer: Json, parts: Json) -> str:

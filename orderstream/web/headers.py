@@ -1,8 +1,11 @@
-"""Headers that every answer carries, whoever made it: what a browser may do with it, and no names of versions."""
+"""Headers that every answer carries, whoever made it: what a browser may do with it, the
+request's name, and no names of versions."""
 
 from collections.abc import MutableMapping
 
 from aiohttp import web
+
+from orderstream.web.request_ids import HEADER, request_id
 
 # Cross-Origin-Resource-Policy is looked at for requests without CORS only (Fetch, "cross-origin resource policy
 # check"): `same-origin` keeps an answer out of another site's <img> or <script>, and takes nothing from the origins
@@ -13,17 +16,20 @@ _ALWAYS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+# Of an answer about a user: kept by nobody, and nobody else's.
+PRIVATE = {"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie, Origin"}
 # Nothing that we answer is a document, but for a page that brings a policy of its own.
 _POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
-def harden(headers: MutableMapping[str, str]) -> None:
+def harden(request: web.BaseRequest, headers: MutableMapping[str, str]) -> None:
     """Adds them; aiohttp's own `Server`, which names its version and Python's, is replaced."""
     headers.update(_ALWAYS)
+    headers[HEADER] = request_id(request)
     headers.setdefault("Content-Security-Policy", _POLICY)
     headers.setdefault("Vary", "Origin")
 
 
-async def hardened(_: web.Request, response: web.StreamResponse) -> None:
+async def hardened(request: web.Request, response: web.StreamResponse) -> None:
     """For `on_response_prepare`."""
-    harden(response.headers)
+    harden(request, response.headers)

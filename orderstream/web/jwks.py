@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 import aiohttp
@@ -104,7 +105,8 @@ class Jwks:
     def _fetch_shared(self) -> asyncio.Task[None]:
         if self._fetching is None:
             self._fetch_again_at = self._now() + self._settings.jwks_min_interval_s
-            self._fetching = asyncio.create_task(self._fetch(), name="jwks-fetch")
+            # Nobody's request, whoever was first to need it.
+            self._fetching = asyncio.create_task(self._fetch(), name="jwks-fetch", context=Context())
             self._fetching.add_done_callback(self._fetched)
         return self._fetching
 

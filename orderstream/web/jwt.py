@@ -37,12 +37,20 @@ class ExpiredJwt(Unauthorized):
     """A JWT of ours whose time is over: on a stream that is `goaway auth-expired` rather than 401."""
 
 
-def issue(secret: str, user_id: str, expires_s: float, session_id: str | None = None) -> str:
+def issue(
+    secret: str,
+    user_id: str,
+    expires_s: float,
+    session_id: str | None = None,
+    *,
+    issuer: str = "",
+    audience: str = "",
+) -> str:
     """A JWT for `user_id`, good for `expires_s` seconds from now; for development, the demo and tests."""
     now_s = time.time()
-    session = {} if session_id is None else {"sid": session_id}
+    named = {"sid": session_id, "iss": issuer, "aud": audience}
     claims = {"sub": user_id, "iat": int(now_s), "exp": int(now_s + expires_s)}
-    return jwt.encode(claims | session, secret, "HS256")
+    return jwt.encode(claims | {name: value for name, value in named.items() if value}, secret, "HS256")
 
 
 class Verifier:

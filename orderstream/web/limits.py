@@ -142,6 +142,16 @@ async def admission(
     if (request.content_length or 0) > request.client_max_size:
         raise ContentTooLarge(f"no resource takes a body of more than {request.client_max_size} bytes")
     if request.content_length is None and request.body_exists:
-        # In chunks: only its end tells how large it is. No handler reads it, and most would never learn.
-        await request.read()
+        # In chunks: only its end tells how large it is, and no handler reads it.
+        await _read(request)
     return await handler(request)
+
+
+async def _read(request: web.Request) -> None:
+    try:
+        await request.read()
+    except RuntimeError:
+        # So aiohttp says that the connection was closed by us, while it was reading.
+        if request.transport is None:
+            raise ConnectionResetError from None
+        raise

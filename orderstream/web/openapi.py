@@ -18,6 +18,7 @@ from orderstream.core.orders import EVENT_KINDS, Cursor, EventKind
 from orderstream.errors import RequestError, Unavailable
 from orderstream.web import docs
 from orderstream.web.operations import (
+    ALWAYS_HEADERS,
     HEADERS,
     OPERATIONS,
     OPTIONAL_HEADERS,
@@ -76,7 +77,7 @@ def problem_kinds() -> dict[int, dict[str, str]]:
     found += [(error.status, error.problem, _first_sentence(error)) for error in _kinds_of(Unavailable)]
     found += [
         (403, "preflight-refused", "The origin may not ask for this; see the settings of the service."),
-        (500, "internal-error", "What should not happen. The log knows the `incident`."),
+        (500, "internal-error", "What should not happen. The log knows more, under the `request_id`."),
     ]
     kinds: dict[int, dict[str, str]] = {}
     for status, kind, meaning in found:
@@ -98,8 +99,9 @@ def _first_sentence(error: type[Any]) -> str:
 
 def _schemas() -> Json:
     kinds = [kind for operation in OPERATIONS for answer in operation.answers.values() for kind in _bodies(answer)]
+    taken = [operation.body for operation in OPERATIONS if operation.body is not None]
     _, schemas = msgspec.json.schema_components(
-        [Problem, *kinds, *(kind.data for kind in EVENT_KINDS)], ref_template="#/components/schemas/{name}"
+        [Problem, *taken, *kinds, *(kind.data for kind in EVENT_KINDS)], ref_template="#/components/schemas/{name}"
     )
     # An alias, which has no name of its own for msgspec to use.
     return {**schemas, "Cursor": msgspec.json.schema(Cursor)}
@@ -125,19 +127,31 @@ def _operation(operation: Operation, examples: Json) -> Json:
         "description": operation.description,
         "security": [{scheme: []} for scheme in operation.security],
         "parameters": [_ref("parameters", name) for name in operation.parameters],
+        **_request_body(operation, examples),
         "responses": answers | {str(status): _ref("responses", f"Problem{status}") for status in operation.problems},
     }
+
+
+def _request_body(operation: Operation, examples: Json) -> Json:
+    if operation.body is None:
+        return {}
+    shown = _shown(examples.get(f"{operation.name} request", {}))
+    schema = {"schema": _ref("schemas", operation.body.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": schema | shown}}}
+
+
+def _shown(examples: Json) -> Json:
+    return {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
 
 
 def _answer(answer: Answer, examples: Json) -> Json:
     described: Json = {
         "description": answer.description,
-        "headers": {name: _ref("headers", name) for name in answer.headers},
+        "headers": {name: _ref("headers", name) for name in (*answer.headers, *ALWAYS_HEADERS)},
     }
     if answer.body:
         media = answer.body if isinstance(answer.body, str) else "application/json"
-        shown = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
-        described["content"] = {media: {"schema": _schema(answer)} | shown}
+        described["content"] = {media: {"schema": _schema(answer)} | _shown(examples)}
     return described
 
 
@@ -169,18 +183,18 @@ def _event(kind: EventKind) -> Json:
 
 def _problem_response(status: int, kinds: dict[str, str], examples: Json) -> Json:
     types = {"enum": [type_of(kind) for kind in kinds]}
-    shown = {kind: {"value": examples[f"problem {kind}"]} for kind in kinds if f"problem {kind}" in examples}
+    shown = _shown({kind: examples[f"problem {kind}"] for kind in kinds if f"problem {kind}" in examples})
     content: Json = {
         "schema": {
             "allOf": [_ref("schemas", "Problem")],
             "properties": {"type": types, "status": {"const": status}},
         }
     }
-    headers = ("Cache-Control", "Vary", *PROBLEM_HEADERS.get(status, ()))
+    headers = ("Cache-Control", "Vary", *PROBLEM_HEADERS.get(status, ()), *ALWAYS_HEADERS)
     return {
         "description": "\n\n".join(f"`{kind}`: {meaning}" for kind, meaning in kinds.items()),
         "headers": {name: _ref("headers", name) for name in headers},
-        "content": {"application/problem+json": content | ({"examples": shown} if shown else {})},
+        "content": {"application/problem+json": content | shown},
     }
 
 

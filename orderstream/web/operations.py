@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from orderstream.core import orders as documents
+from orderstream.web.acks import Ack
 from orderstream.web.orders import MAX_LIMIT
 from orderstream.web.sessions import SessionList
 from orderstream.web.tickets import Ticket
@@ -31,6 +32,7 @@ class Operation(msgspec.Struct, frozen=True):
     description: str
     answers: dict[int, Answer]
     parameters: tuple[str, ...] = ()
+    body: type[msgspec.Struct] | None = None
     security: tuple[str, ...] = ("bearer", "cookie")
     problems: tuple[int, ...] = (400, 401, 403, 405, 413, 414, 417, 429, 431, 500, 503)
 
@@ -52,7 +54,7 @@ def _file(path: str, name: str, tag: str, summary: str, media: str, *headers: st
     kept = ("ETag", "Cache-Control", *headers)
     answers = {200: Answer("The whole.", media, kept), 304: Answer("It is what the tag names.", headers=kept)}
     problems = (400, 405, 413, 414, 417, 429, 431, 500)
-    return Operation("get", path, name, tag, summary, "For everybody.", answers, ("tag",), (), problems)
+    return Operation("get", path, name, tag, summary, "For everybody.", answers, ("tag",), None, (), problems)
 
 
 OPERATIONS = (
@@ -90,8 +92,8 @@ OPERATIONS = (
             204: Answer("This session was logged out: never come back.", headers=("Cache-Control",)),
         },
         ("last-event-id", "cursor"),
-        ("bearer", "ticket", "cookie"),
-        (400, 401, 403, 405, 413, 414, 417, 431, 500),
+        security=("bearer", "ticket", "cookie"),
+        problems=(400, 401, 403, 405, 413, 414, 417, 431, 500),
     ),
     Operation(
         "get",
@@ -118,6 +120,19 @@ OPERATIONS = (
         "A ticket that opens one stream",
         "For an EventSource, which carries neither header nor, to another origin, a cookie. No body is read.",
         {201: Answer("The ticket.", (Ticket,), _USER)},
+    ),
+    Operation(
+        "post",
+        "/v1/acks",
+        "acknowledge",
+        "Following",
+        "Say how far was applied",
+        "For whoever runs the service, who sees how long events take until clients have them. Optional, and seldom: "
+        "once in ten seconds, of an event that came by itself a moment ago. A cursor that this process does not hold, "
+        "or that this session was not sent or acknowledged before, is not counted.",
+        {204: Answer("It was read.", headers=_USER)},
+        body=Ack,
+        problems=(400, 401, 403, 405, 413, 414, 415, 417, 429, 431, 500, 503),
     ),
     Operation(
         "get",
@@ -185,7 +200,10 @@ HEADERS: dict[str, Json] = {
     "Vary": _text("What the answer depends on."),
     "WWW-Authenticate": _text("`Bearer`, with an `error` where a credential was sent (RFC 6750).", pattern="^Bearer"),
     "X-Accel-Buffering": _text("`no`: a proxy must pass on what it has."),
+    "X-Request-Id": _text("The request's name in our logs: its own `X-Request-Id`, or one that was made."),
 }
+# Those of every answer, problems too.
+ALWAYS_HEADERS = ("X-Request-Id",)
 # Those that an answer may do without.
 OPTIONAL_HEADERS = frozenset({"Link", "Preference-Applied"})
 # Status -> headers of the problem.

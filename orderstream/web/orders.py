@@ -8,6 +8,7 @@ from aiohttp import web
 
 from orderstream.core.claims import Identity
 from orderstream.errors import InvalidParameter
+from orderstream.web.headers import PRIVATE
 from orderstream.web.limits import LIMITS
 from orderstream.web.seats import ORDERS
 from orderstream.web.standing import for_user
@@ -15,7 +16,6 @@ from orderstream.web.standing import for_user
 MAX_LIMIT = 200
 _DEFAULT_LIMIT = 50
 _OPEN = {"open": True, "closed": False, "all": None}
-_HEADERS = {"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie, Origin"}
 
 
 @for_user
@@ -32,7 +32,7 @@ async def list_orders(request: web.Request, identity: Identity) -> web.Response:
         before=_before(request.query.get("page")),
         limit=_limit(request.query.get("limit")),
     )
-    headers, next_page = dict(_HEADERS), None
+    headers, next_page = dict(PRIVATE), None
     if page.next_key is not None:
         next_page = _page(page.next_key)
         # The query alone, relative to what the client asked for: a proxy may have put us under another path.
@@ -55,7 +55,7 @@ async def one_order(request: web.Request, identity: Identity) -> web.Response:
         raise InvalidParameter("this is not an order id")
     order, executions = await request.app[ORDERS].order(identity.user_id, order_id)
     body = b'{"order":%b,"executions":[%b]}' % (order, b",".join(executions))
-    return web.Response(body=body, content_type="application/json", headers=_HEADERS)
+    return web.Response(body=body, content_type="application/json", headers=PRIVATE)
 
 
 def _text(request: web.Request, name: str) -> str | None:

@@ -18,6 +18,7 @@ from orderstream.core.events import Event
 from orderstream.errors import Unavailable
 from orderstream.hub import Subscriber
 from orderstream.ports import Meter
+from orderstream.web.headers import PRIVATE
 from orderstream.web.limits import LIMITS
 from orderstream.web.seats import AUTHENTICATOR, HUB, METER, POLL_SETTINGS, SESSIONS
 from orderstream.web.sessions import device_of
@@ -177,8 +178,7 @@ def _known(subscriber: Subscriber, outlet: PollOutlet) -> Cursor:
 def _headers(cursor: Cursor, more: dict[str, str]) -> dict[str, str]:
     return {
         "ETag": f'W/"{cursor}"',
-        "Cache-Control": "private, no-store",
-        "Vary": "Authorization, Cookie, Origin",
+        **PRIVATE,
         **more,
     }
 

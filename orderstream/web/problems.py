@@ -1,7 +1,6 @@
 """Every error as RFC 9457 problem+json: a stable `type`, `status` the real one, nothing internal in `detail`."""
 
 import math
-import secrets
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -10,6 +9,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from orderstream.errors import OrderstreamError, RequestError, TooManyRequests, Unauthorized, Unavailable
+from orderstream.web.request_ids import request_id
 
 _log = structlog.get_logger()
 
@@ -30,13 +30,13 @@ _PREFLIGHT_REFUSED = "This origin may not use this resource, or not with this me
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """RFC 9457. `type` is what to branch on; `detail` is for people; `incident` is for a report to us."""
+    """RFC 9457. `type` is what to branch on; `detail` is for people; `request_id` is for a report to us."""
 
     type: str
     title: str
     status: int
     detail: str
-    incident: str | UnsetType = UNSET
+    request_id: str | UnsetType = UNSET
 
 
 def type_of(kind: str) -> str:
@@ -45,10 +45,10 @@ def type_of(kind: str) -> str:
 
 
 def problem(
-    status: int, kind: str, detail: str, headers: dict[str, str] | None = None, incident: str | UnsetType = UNSET
+    status: int, kind: str, detail: str, headers: dict[str, str] | None = None, named: str | UnsetType = UNSET
 ) -> web.Response:
     """`kind` is the end of its type."""
-    body = Problem(type_of(kind), kind.replace("-", " ").capitalize(), status, detail, incident)
+    body = Problem(type_of(kind), kind.replace("-", " ").capitalize(), status, detail, named)
     return web.Response(
         status=status,
         body=msgspec.json.encode(body),
@@ -82,11 +82,12 @@ def of_http_exception(error: web.HTTPException) -> web.Response:
     return of_status(error.status, kept)
 
 
-def of_incident(error: BaseException | None, path: str) -> web.Response:
+def of_failure(error: BaseException | None, request: web.BaseRequest) -> web.Response:
     """The answer to what should not happen: the log knows what, the client only which."""
-    incident = secrets.token_hex(8)
-    _log.error("request-failed", incident=incident, path=path, exc_info=error)
-    return problem(500, "internal-error", "Something went wrong here; the incident was logged.", incident=incident)
+    name = request_id(request)
+    # Said here too: what fails before the application has bound nothing.
+    _log.error("request-failed", request_id=name, path=request.path, exc_info=error)
+    return problem(500, "internal-error", "Something went wrong here, and was logged.", named=name)
 
 
 @web.middleware
@@ -108,7 +109,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         # The client is gone, and with it whoever could be answered.
         raise
     except (Exception, OrderstreamError) as error:  # noqa: BLE001 - the top of a request
-        return _unless_begun(request, of_incident(error, request.path))
+        return _unless_begun(request, of_failure(error, request))
 
 
 def _preflight_refused(request: web.Request) -> web.Response:

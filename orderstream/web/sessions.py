@@ -11,11 +11,11 @@ from orderstream.core.cursor import parse_cursor
 from orderstream.core.devices import Device, platform, shortened
 from orderstream.errors import InvalidParameter
 from orderstream.sessions import ListedDelivery
+from orderstream.web.headers import PRIVATE
 from orderstream.web.limits import LIMITS
 from orderstream.web.seats import AUTHENTICATOR, SESSION_STORE, SESSIONS
 from orderstream.web.standing import for_user
 
-_HEADERS = {"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie, Origin"}
 _MAX_ID_CHARS = 255
 
 
@@ -57,7 +57,7 @@ async def list_sessions(request: web.Request, identity: Identity) -> web.Respons
         if not sessions.is_revoked_id(identity.user_id, delivery.session_id)
     ]
     body = SessionList([Session(name, name == identity.session_id, each) for name, each in _by_session(found)])
-    return web.Response(body=msgspec.json.encode(body), content_type="application/json", headers=_HEADERS)
+    return web.Response(body=msgspec.json.encode(body), content_type="application/json", headers=PRIVATE)
 
 
 async def revoke_session(request: web.Request) -> web.Response:
@@ -68,7 +68,7 @@ async def revoke_session(request: web.Request) -> web.Response:
     if len(session_id) > _MAX_ID_CHARS or not session_id.isprintable():
         raise InvalidParameter("this is not a session id")
     await request.app[SESSION_STORE].revoke(identity, session_id)
-    return web.Response(status=204, headers=_HEADERS)
+    return web.Response(status=204, headers=PRIVATE)
 
 
 def device_of(request: web.Request) -> Device:

@@ -4,6 +4,7 @@ import msgspec
 from aiohttp import web
 
 from orderstream.core.claims import Identity
+from orderstream.web.headers import PRIVATE
 from orderstream.web.limits import LIMITS
 from orderstream.web.seats import AUTHENTICATOR
 from orderstream.web.standing import for_user
@@ -26,5 +27,5 @@ async def issue_ticket(request: web.Request, identity: Identity) -> web.Response
         status=201,
         body=msgspec.json.encode(Ticket(ticket, TICKET_S)),
         content_type="application/json",
-        headers={"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie, Origin"},
+        headers=PRIVATE,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from orderstream.client import happenings, wire
+from orderstream.client.acks import Sampling
 from orderstream.client.book import Book, Hole
 from orderstream.client.events import (
     Event,
@@ -22,7 +23,7 @@ from orderstream.client.events import (
 )
 from orderstream.client.limits import Limits
 from orderstream.client.machine import Machine
-from orderstream.client.reader import Polled, StreamReader, read_poll
+from orderstream.client.reader import Polled, PollReader, StreamReader
 from orderstream.client.sse import Frame, FrameTooLarge, Parser
 
 FOLDER = Path(__file__).parent.parent / "client_cases"
@@ -63,12 +64,35 @@ def run_stream(case: Case) -> list[Any]:
 
 def run_poll(case: Case) -> list[Any]:
     """`answers`, each `{body, held}`, after a book at `cursor` -> what each says, in words."""
-    book = _book_at(case)
+    reader = PollReader(_book_at(case))
     said = []
     for answer in case["answers"]:
         body = answer["body"] if isinstance(answer["body"], str) else json.dumps(answer["body"])
-        said.append(_said(read_poll(book, Polled(body.encode(), answer["held"]))))
+        said.append(_said(reader.read(Polled(body.encode(), answer["held"]))))
     return said
+
+
+def run_live(case: Case) -> list[str]:
+    """`frames` of a stream, then `answers` of polls, after a book at `cursor` -> the cursors of what came live.
+
+    An answer that is null says that nothing is new."""
+    book, live = _book_at(case), list[str]()
+    stream = StreamReader(book, renewable=True, came_live=lambda cursor: live.append(str(cursor)))
+    poll = PollReader(book, came_live=lambda cursor: live.append(str(cursor)))
+    for name, id, payload in case.get("frames", ()):
+        _said(stream.read(Frame(name, json.dumps(payload), id)))
+    for body in case.get("answers", ()):
+        if body is None:
+            poll.caught_up()
+            continue
+        _said(poll.read(Polled(json.dumps(body).encode(), held=True)))
+    return live
+
+
+def run_acks(case: Case) -> list[bool | None]:
+    """`steps`, each the second of an event that came live, or that the one under way is `done` -> which are taken."""
+    sampling = Sampling(case["every_s"], lambda: float(case["random"]))
+    return [sampling.done() if step == "done" else sampling.take(step) for step in case["steps"]]
 
 
 def run_sse(case: Case) -> Any:

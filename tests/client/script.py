@@ -91,6 +91,10 @@ class Script:
         # The headers of every request, oldest first.
         self.stream_requests: list[dict[str, str]] = []
         self.poll_requests: list[dict[str, str]] = []
+        # Answered alike, all of them.
+        self.ack: Answer = status(204)
+        self.ack_requests: list[dict[str, str]] = []
+        self.acks: list[Any] = []
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         self.stream_requests.append(dict(request.headers))
@@ -100,12 +104,18 @@ class Script:
         self.poll_requests.append(dict(request.headers))
         return await (self.polls.pop(0) if self.polls else held)(request)
 
+    async def acknowledge(self, request: web.Request) -> web.StreamResponse:
+        self.ack_requests.append(dict(request.headers))
+        self.acks.append(await request.json())
+        return await self.ack(request)
+
 
 @asynccontextmanager
 async def running(script: Script) -> AsyncIterator[Script]:
     app = web.Application()
     app.router.add_get("/v1/orders/stream", script.stream)
     app.router.add_get("/v1/orders/poll", script.poll)
+    app.router.add_post("/v1/acks", script.acknowledge)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

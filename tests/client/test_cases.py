@@ -15,6 +15,8 @@ SUITES = {
     "stream": cases.run_stream,
     "poll": cases.run_poll,
     "sse": cases.run_sse,
+    "live": cases.run_live,
+    "acks": cases.run_acks,
 }
 
 

@@ -5,14 +5,23 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
+import { Sampling } from "../../orderstream/web/static/orderstream/acks.js";
 import { Book, Hole } from "../../orderstream/web/static/orderstream/book.js";
 import { LIMITS } from "../../orderstream/web/static/orderstream/limits.js";
 import { Machine } from "../../orderstream/web/static/orderstream/machine.js";
-import { StreamReader, readPoll } from "../../orderstream/web/static/orderstream/reader.js";
+import { PollReader, StreamReader } from "../../orderstream/web/static/orderstream/reader.js";
 import { Parser } from "../../orderstream/web/static/orderstream/sse.js";
 import { Malformed, cursor, orders } from "../../orderstream/web/static/orderstream/wire.js";
 
-const SUITES = { machine: runMachine, book: runBook, stream: runStream, poll: runPoll, sse: runSse };
+const SUITES = {
+    machine: runMachine,
+    book: runBook,
+    stream: runStream,
+    poll: runPoll,
+    sse: runSse,
+    live: runLive,
+    acks: runAcks,
+};
 
 for (const [suite, run] of Object.entries(SUITES)) {
     for (const one of read(suite)) {
@@ -64,8 +73,26 @@ function runStream({ frames, cursor: at, renewable = true }) {
 }
 
 function runPoll({ answers, cursor: at }) {
-    const book = bookAt(at);
-    return answers.map(({ body, held }) => said(readPoll(book, asText(body), held)));
+    const reader = new PollReader(bookAt(at));
+    return answers.map(({ body, held }) => said(reader.read({ body: asText(body), held })));
+}
+
+function runLive({ cursor: at, frames = [], answers = [] }) {
+    const [book, live] = [bookAt(at), []];
+    const cameLive = ({ text }) => live.push(text);
+    const stream = new StreamReader(book, true, cameLive);
+    const poll = new PollReader(book, cameLive);
+    for (const [name, id, payload] of frames) said(stream.read({ name, id, payload: asText(payload) }));
+    for (const body of answers) {
+        if (body === null) poll.caughtUp();
+        else said(poll.read({ body: asText(body), held: true }));
+    }
+    return live;
+}
+
+function runAcks({ every_s, random, steps }) {
+    const sampling = new Sampling(every_s, () => random);
+    return steps.map((step) => (step === "done" ? (sampling.done() ?? null) : sampling.take(step)));
 }
 
 function runSse({ chunks, limit }) {

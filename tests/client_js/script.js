@@ -69,6 +69,10 @@ export class Script {
         // The headers of every request, oldest first.
         this.streamRequests = [];
         this.pollRequests = [];
+        // Answered alike, all of them; `acks` are their bodies.
+        this.ack = status(204);
+        this.ackRequests = [];
+        this.acks = [];
     }
 
     async start() {
@@ -85,8 +89,17 @@ export class Script {
     }
 
     #answer(request, response) {
+        if (request.url === "/v1/acks") return this.#acknowledge(request, response);
         const isStream = request.url === "/v1/orders/stream";
         (isStream ? this.streamRequests : this.pollRequests).push(request.headers);
         (isStream ? this.streams : this.polls).shift()?.(response);
+    }
+
+    async #acknowledge(request, response) {
+        this.ackRequests.push({ method: request.method, ...request.headers });
+        let body = "";
+        for await (const chunk of request) body += chunk;
+        this.acks.push(JSON.parse(body));
+        this.ack(response);
     }
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
-import { changed, hasOrders, isState, jwt, newFeed, until } from "./feeds.js";
+import { changed, eventually, hasOrders, isState, jwt, newFeed, until } from "./feeds.js";
 import * as s from "./script.js";
 import { at } from "./script.js";
 
@@ -74,6 +74,16 @@ test("three tabs have one connection and all are told everything", async () => {
     for (const tab of [first, second, third]) await until(tab, hasOrders(tab, "a", "b"));
     assert.equal(script.streamRequests.length, 1);
     assert.deepEqual([second.cursor, third.cursor], [at(5), at(5)]);
+});
+
+test("of three tabs the one that leads acknowledges", async () => {
+    let later;
+    script.streams = [(response) => s.stream(s.snapshot(4), s.live(4))((later = response))];
+    for (const tab of [newTab(), newTab(), newTab()]) await until(tab, isState(tab, "live"));
+    later.write(s.order(5, "a"));
+    for (const tab of tabs) await until(tab, hasOrders(tab, "a"));
+    await eventually(() => script.acks.length > 0);
+    assert.deepEqual(script.acks, [{ cursor: at(5), transport: "sse" }]);
 });
 
 test("the next tab goes on from its cursor when the leading one is closed", async () => {

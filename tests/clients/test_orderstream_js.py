@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from typing import Any
 
+import aiohttp
 import psycopg2
 import pytest
 from playwright.async_api import BrowserContext, Page
@@ -63,12 +64,17 @@ async def new_tab(context: BrowserContext, service: ServiceProcess) -> Page:
 async def test_three_tabs_have_one_connection_and_the_next_takes_over_when_the_leading_one_is_closed(
     context: BrowserContext, service: ServiceProcess, database: str
 ) -> None:
-    """Orders change all the while; both tabs that are left know what the database holds, and had one snapshot."""
+    """Orders change all the while; both tabs that are left know what the database holds, and had one snapshot. The
+    first change is acknowledged, by the tab that has the connection."""
     with opened(database) as trade:
         trade.submit()
         leading, *others = [await new_tab(context, service) for _ in range(3)]
         await service.logged("stream-opened")
         assert len(service.logs("stream-opened")) == 1
+        trade.change()
+        async with asyncio.timeout(PATIENCE_S):
+            while not await acknowledged(service):
+                pass
         async with trading(trade):
             await until_seq(others, trade.written + 20)
             await leading.close(run_before_unload=False)
@@ -98,6 +104,14 @@ async def until_seq(pages: list[Page], seq: int) -> None:
     """Returns once every page has that event."""
     known = f"Number(feed.cursor.split('.')[1]) >= {seq}"
     await asyncio.gather(*[page.wait_for_function(known, timeout=PATIENCE_S * 1000) for page in pages])
+
+
+async def acknowledged(service: ServiceProcess) -> float:
+    """How many acknowledgements of streams the service has counted."""
+    line = 'orderstream_written_to_acknowledged_seconds_count{transport="sse"} '
+    async with aiohttp.ClientSession() as session, session.get(f"{service.admin_url}/metrics") as response:
+        text = await response.text()
+    return sum(float(each.removeprefix(line)) for each in text.splitlines() if each.startswith(line))
 
 
 def orders_of(database: str) -> dict[str, Any]:

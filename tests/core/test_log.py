@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orderstream.core.cursor import Cursor
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelLog, ChannelPage
 
@@ -20,6 +21,17 @@ def page(head: int, *seqs: int, oldest: int = 1, epoch: str = EPOCH) -> ChannelP
 
 def held(log: ChannelLog) -> list[int]:
     return [one.seq for one in log.after(log.tail - 1, 10**9)] if log.tail <= log.head else []
+
+
+def test_event_is_found_by_its_cursor_while_it_is_held() -> None:
+    """Warm or cold; not before the tail, after the head or of another epoch."""
+    log = ChannelLog()
+    assert log.event(Cursor(EPOCH, 0)) is None
+    log.append(event(7))
+    log.append(event(8))
+    found = [log.event(Cursor(EPOCH, seq)) for seq in (0, 6, 7, 8, 9)]
+    assert [one and one.seq for one in found] == [None, None, 7, 8, None]
+    assert log.event(Cursor(OTHER, 7)) is None
 
 
 def test_warm_log_takes_the_next_and_ignores_the_known() -> None:

@@ -1,11 +1,11 @@
 """Sessions: what cancelling does."""
 
 import asyncio
-import time
 
 import pytest
 
 from orderstream.postgres.connections import open_session
+from tests.waiting import heeds_cancelling
 
 
 @pytest.mark.parametrize("turns", range(6))
@@ -17,14 +17,5 @@ async def test_cancelling_as_the_answer_arrives_is_heeded(database: str, turns: 
         while True:
             await session.fetch("select 1")
 
-    asking = asyncio.create_task(ask_for_ever())
-    await asyncio.sleep(0)
-    time.sleep(0.02)  # The loop stands still until the answer is there.
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    asking.cancel()
-    done, _ = await asyncio.wait([asking], timeout=2)
-    asking.cancel()
-    assert done
-    assert asking.cancelled()
+    assert await heeds_cancelling(asyncio.create_task(ask_for_ever()), turns)
     await session.close()

@@ -13,16 +13,6 @@ CONFIG = ROOT / "config"
 RULES = CONFIG / "rules.yml"
 DASHBOARD = CONFIG / "grafana" / "dashboards" / "orderstream.json"
 
-# Another hand brings these; what asks for them has nothing to find until then.
-NOT_LANDED = frozenset(
-    {
-        "orderstream_written_to_acknowledged_seconds",
-        "orderstream_canary_seconds",
-        "orderstream_canary_changes_total",
-        "orderstream_canary_late_total",
-    }
-)
-
 
 class Query(NamedTuple):
     """An expression, and who asks it."""
@@ -58,12 +48,6 @@ def expressions() -> list[Query]:
     return [
         Query(rule.get("alert") or rule["record"], rule["expr"]) for group in rule_groups() for rule in group["rules"]
     ]
-
-
-def waits(query: Query) -> bool:
-    """Whether it asks for what has not landed, or for what is recorded of that."""
-    recorded = {one.of for one in expressions() if metrics_of(one.expr) & NOT_LANDED}
-    return bool(metrics_of(query.expr) & (NOT_LANDED | recorded))
 
 
 def panels() -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Requests as nobody well-meaning sends them, as Hypothesis strategies."""
 
+import json
 import re
 import time
 from typing import Any, NamedTuple
@@ -106,17 +107,22 @@ _parameters = st.dictionaries(
     st.sampled_from(["cursor", "ticket", "status", "symbol", "limit", "page", "token"]), _texts, max_size=3
 )
 _NAMES = """Last-Event-ID If-None-Match Prefer Cookie Origin Sec-Fetch-Site X-Forwarded-For Range Content-Type Accept
-    Expect User-Agent Access-Control-Request-Method Access-Control-Request-Headers"""
+    X-Request-Id traceparent Expect User-Agent Access-Control-Request-Method Access-Control-Request-Headers"""
 _fields = st.dictionaries(
     st.sampled_from(_NAMES.split()), st.one_of(_texts, _texts.map(f"{COOKIE}={{}}".format), _long_texts), max_size=3
 )
 _paths = st.one_of(
     st.sampled_from(["/v1/orders", "/v1/orders/poll", "/v1/orders/stream", "/v1/orders/stream", "/v1/tickets"]),
-    st.sampled_from(["/v1/sessions", "/openapi.json", "/docs", "/", "//", "*", "/v1/orders/"]),
+    st.sampled_from(["/v1/sessions", "/v1/acks", "/openapi.json", "/docs", "/", "//", "*", "/v1/orders/"]),
     _texts.map(lambda text: "/v1/orders/" + _quoted(text)),
     _texts.map(lambda text: "/v1/sessions/" + _quoted(text)),
 )
 _methods = st.sampled_from(["GET"] * 6 + ["POST", "OPTIONS", "DELETE", "HEAD", "PUT", "get", "BREW"])
+
+_ack = st.fixed_dictionaries(
+    {"cursor": st.one_of(st.sampled_from(_CURSORS), _texts), "transport": st.sampled_from(["sse", "poll", "", None])}
+).map(lambda ack: json.dumps(ack).encode())
+_bodies = st.one_of(st.just(b""), _ack, st.binary(max_size=20), st.sampled_from([b"{", b"[" * 20_000, b'"' * 70_000]))
 
 
 class Request(NamedTuple):
@@ -128,6 +134,7 @@ class Request(NamedTuple):
     credential: str | None
     fields: dict[str, str]
     raw: bool
+    body: bytes = b""
 
     def encoded(self, port: int) -> bytes:
         """Its bytes; the connection ends with the answer."""
@@ -135,7 +142,8 @@ class Request(NamedTuple):
         fields = self.fields | ({} if self.credential is None else {"Authorization": self.credential})
         lines = [f"{self.method} {self.path}{'?' if query else ''}{query} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
         lines += [f"{name}: {value if self.raw else _one_line(value)}" for name, value in fields.items()]
-        return ("\r\n".join([*lines, "Connection: close", "", ""])).encode(errors="surrogatepass")
+        lines += [f"Content-Length: {len(self.body)}"] if self.body else []
+        return ("\r\n".join([*lines, "Connection: close", "", ""])).encode(errors="surrogatepass") + self.body
 
 
 def _one_line(value: str) -> str:
@@ -144,4 +152,15 @@ def _one_line(value: str) -> str:
 
 requests = st.builds(
     Request, _methods, _paths, _parameters, _credentials, _fields, st.sampled_from([False] * 5 + [True])
+)
+# Requests that are not refused before their body is looked at.
+acks = st.builds(
+    Request,
+    st.just("POST"),
+    st.just("/v1/acks"),
+    st.just({}),
+    st.just(GOOD),
+    st.fixed_dictionaries({"Content-Type": st.sampled_from(["application/json", "application/json;charset=x"])}),
+    st.just(False),
+    _bodies,
 )

@@ -33,13 +33,18 @@ _CHANCE = re.compile(
 )
 
 
+_JSON = {"Content-Type": "application/json"}
+
+
 class Produced:
-    """`answers`: (operation, status, name) -> body as it came; `frames`: (event, data) of all streams."""
+    """`answers`: (operation, status, name) -> body as it came; `frames`: (event, data) of all streams; `requests`:
+    (operation, name) -> body as it was sent."""
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, int, str], str] = {}
         self.problems: dict[str, tuple[int, str]] = {}
         self.frames: list[tuple[str, str]] = []
+        self.requests: dict[tuple[str, str], str] = {}
 
     @property
     def examples(self) -> dict[str, Any]:
@@ -49,6 +54,8 @@ class Produced:
             if name != "odd":
                 value = body if operation == "streamOrders" else json.loads(body)
                 stored.setdefault(f"{operation} {status}", {})[name] = value
+        for (operation, name), body in self.requests.items():
+            stored[f"{operation} request"] = {name: json.loads(body)}
         return stored | {f"problem {kind}": json.loads(body) for kind, (_, body) in self.problems.items()}
 
 
@@ -131,6 +138,10 @@ class _Asked:
         self._made.answers["listSessions", 200, "a-browser"] = await self._ask("/v1/sessions", "ann")
         async with self._client.post("/v1/tickets", headers=self.ann) as answer:
             self._made.answers["issueTicket", 201, "ticket"] = await answer.text()
+        ack = json.dumps({"cursor": self._cursor, "transport": "sse"})
+        self._made.requests["acknowledge", "of-a-stream"] = ack
+        async with self._client.post("/v1/acks", headers=self.ann | _JSON, data=ack) as answer:
+            assert answer.status == 204, await answer.text()
 
     async def ends(self) -> None:
         """A stream that begins with a reset and ends with its credential."""
@@ -154,6 +165,7 @@ class _Asked:
             ("GET", "/v1/orders", {"X-Long": "A" * 17_000}),
             ("GET", "/v1/orders", {"Expect": "a miracle"}),
             ("POST", "/v1/tickets", ann | {"Content-Length": "70000"}),
+            ("POST", "/v1/acks", ann | {"Content-Type": "text/plain"}),
         ):
             body = b"0" * 70_000 if "Content-Length" in headers else None
             await self._problem(method, path, headers, body)

@@ -16,14 +16,14 @@ from orderstream.web.connection import Connection, ConnectionSettings
 from tests.postgres.feed import insert_order, opened
 from tests.services import PATIENCE_S, running_service
 from tests.web.conftest import COOKIE, MakeSite
-from tests.web.hostile import GOOD, PIECES, Request, long, requests
+from tests.web.hostile import GOOD, PIECES, Request, acks, long, requests
 
 KNOWN_HEADERS = frozenset(
     "access-control-allow-credentials access-control-allow-headers access-control-allow-methods"  # noqa: SIM905
     " access-control-allow-origin access-control-expose-headers access-control-max-age allow cache-control connection"
     " content-length content-security-policy content-type cross-origin-resource-policy date etag link"
     " preference-applied referrer-policy retry-after server vary www-authenticate x-accel-buffering"
-    " x-content-type-options".split()
+    " x-content-type-options x-request-id".split()
 )
 # What may stand between two ends of lines in a stream.
 FIELD = re.compile(rb"|retry: \d+|id: [0-9a-f]{8}\.\d{1,19}|event: [a-z-]+|data: \{[\x20-\x7e\x80-\xff]*\}")
@@ -66,6 +66,14 @@ async def service_port(database: str) -> AsyncIterator[int]:
 @given(sent=requests)
 async def test_whatever_is_asked_is_answered(memory_port: int, sent: Request) -> None:
     """On orders in memory."""
+    with quiet():
+        check(await answered(memory_port, sent))
+
+
+@settings(BOUNDED, max_examples=100)
+@given(sent=acks)
+async def test_whatever_is_acknowledged_is_answered(memory_port: int, sent: Request) -> None:
+    """The one body that is read."""
     with quiet():
         check(await answered(memory_port, sent))
 

@@ -35,10 +35,12 @@ class Asked(NamedTuple):
     method: str = "GET"
     headers: Mapping[str, str] = MappingProxyType({})
     anonymous: bool = False
+    body: bytes | None = None
     admin: bool = False
 
 
 PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "Prefer"}
+JSON = {"Content-Type": "application/json"}
 
 ANSWERS = {
     "list": Asked(200, "/v1/orders?limit=1"),
@@ -47,11 +49,14 @@ ANSWERS = {
     "not-modified": Asked(304, "/v1/orders/poll", headers={"If-None-Match": "*"}),
     "stream": Asked(200, "/v1/orders/stream"),
     "ticket": Asked(201, "/v1/tickets", "POST"),
+    "ack": Asked(204, "/v1/acks", "POST", JSON, body=b'{"cursor":"0a0a0a0a.1","transport":"sse"}'),
     "sessions": Asked(200, "/v1/sessions"),
     "revoke": Asked(204, "/v1/sessions/phone", "DELETE"),
     "cors": Asked(200, "/v1/orders", headers={"Origin": ORIGIN}),
     "preflight": Asked(200, "/v1/orders", "OPTIONS", PREFLIGHT, anonymous=True),
     "invalid": Asked(400, "/v1/orders?limit=x"),
+    "malformed": Asked(400, "/v1/acks", "POST", JSON, body=b"{"),
+    "media": Asked(415, "/v1/acks", "POST", {"Content-Type": "text/plain"}, body=b"{}"),
     "unauthorized": Asked(401, "/v1/orders", anonymous=True),
     "forged": Asked(401, "/v1/orders/stream", headers={"Authorization": "Bearer a.b.c"}),
     "not-found": Asked(404, "/v1/orders/other"),
@@ -103,7 +108,7 @@ async def complaints(client: aiohttp.ClientSession, base_url: str, asked: Asked,
     """The notes on one answer that are not explained."""
     credential = {} if asked.anonymous else {"Authorization": f"Bearer {jwt.issue(SECRET, 'ann', 3600)}"}
     url = base_url + asked.path.format(order_id=order_id)
-    async with client.request(asked.method, url, headers=credential | dict(asked.headers)) as answer:
+    async with client.request(asked.method, url, headers=credential | dict(asked.headers), data=asked.body) as answer:
         assert answer.status == asked.status, asked
         return [
             f"{type(note).__name__} ({note.subject}): {note}"

@@ -1,10 +1,12 @@
 """Who is asking: one credential counts, at its place, and from pages that may send it."""
 
+import math
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from orderstream.core.claims import Identity
 from orderstream.errors import Forbidden, InvalidParameter, SessionRevoked, Unauthorized, Unavailable
 from orderstream.web.identity import Authenticator, AuthenticatorSettings
 from orderstream.web.jwt import JwtSettings, Verifier
@@ -15,6 +17,7 @@ from tests.web.signing import SECRET, signed
 
 HOST = "orders.example"
 FRIEND = "https://trade.example"
+SETTINGS = AuthenticatorSettings(jwt_cookie="login", cors_origins=[FRIEND])
 
 
 @pytest.fixture
@@ -24,8 +27,7 @@ def tickets() -> MemoryTickets:
 
 @pytest.fixture
 def authenticator(tickets: MemoryTickets) -> Authenticator:
-    settings = AuthenticatorSettings(jwt_cookie="login", cors_origins=[FRIEND])
-    return Authenticator(Verifier(fixed_keys(SECRET, ""), None, JwtSettings()), TicketDesk(tickets), settings)
+    return Authenticator(Verifier(fixed_keys(SECRET, ""), None, JwtSettings()), TicketDesk(tickets), SETTINGS)
 
 
 def request(path: str = "/", bearer: str = "", cookie: str = "", **headers: str) -> Any:
@@ -176,3 +178,14 @@ async def test_who_10_a_revoked_session_is_refused_whatever_it_brings(authentica
     with pytest.raises(SessionRevoked):
         await authenticator.authenticate(asked, ticket=True)
     assert await authenticator.authenticate(request(bearer=kept))
+
+
+async def test_an_issued_credential_is_its_holders_and_ends_with_the_process(authenticator: Authenticator) -> None:
+    """It is no JWT: another process, and one letter more, know nothing of it."""
+    canary = Identity("canary", "canary", math.inf)
+    credential = authenticator.issue(canary)
+    assert await authenticator.authenticate(request(bearer=credential)) == canary
+    other = Authenticator(Verifier(fixed_keys(SECRET, ""), None, JwtSettings()), authenticator.tickets, SETTINGS)
+    for asked, bearer in [(authenticator, f"{credential}A"), (other, credential)]:
+        with pytest.raises(Unauthorized):
+            await asked.authenticate(request(bearer=bearer))

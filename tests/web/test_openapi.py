@@ -8,6 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from orderstream.core import orders as documents
+from orderstream.web.acks import Ack
 from orderstream.web.openapi import openapi
 from orderstream.web.operations import OPERATIONS
 from orderstream.web.problems import Problem
@@ -64,11 +65,14 @@ def type_of_answer(operation: str, status: int, name: str) -> type[msgspec.Struc
 
 
 async def test_real_answers_are_of_the_types_and_as_published(real: Produced) -> None:
-    """Lists, orders, polls, sessions and tickets; and every event of a stream, all kinds of which came."""
+    """Lists, orders, polls, sessions, tickets, what is sent; and every event of a stream, all kinds of which came."""
     for (operation, status, name), raw in real.answers.items():
         if operation != "streamOrders":
             strictly(raw, type_of_answer(operation, status, name))
             validate(raw, published(operation, status))
+    for raw in real.requests.values():
+        strictly(raw, Ack)
+        validate(raw, component(Ack))
     for event, raw in real.frames:
         strictly(raw, DATA[event])
         validate(raw, component(DATA[event]))

@@ -27,17 +27,17 @@ def with_broken(app: web.Application) -> None:
     app.router.add_get("/begun", broken_after_its_head)
 
 
-async def test_err_3_incident_is_named_to_the_client_and_explained_in_the_log() -> None:
+async def test_err_3_failure_names_its_request_to_the_client_and_is_explained_in_the_log() -> None:
     """The id, and nothing else; the log has it with the traceback."""
     with structlog.testing.capture_logs() as lines:
         async with edge(more=with_broken) as served:
             answer = await served.ask("/broken")
     assert (answer.status, answer.kind) == (500, "internal-error")
-    assert set(answer.problem) == {"type", "title", "status", "detail", "incident"}
+    assert set(answer.problem) == {"type", "title", "status", "detail", "request_id"}
     assert b"password" not in answer.raw
     assert b"ValueError" not in answer.raw
     [line] = [line for line in lines if line["event"] == "request-failed"]
-    assert line["incident"] == answer.problem["incident"]
+    assert line["request_id"] == answer.problem["request_id"] == answer.headers["x-request-id"]
     assert str(line["exc_info"]) == SECRET_TEXT
     assert line["exc_info"].__traceback__ is not None
 
@@ -89,7 +89,7 @@ ANSWERS = {
     "no credential": request("/v1/orders", None, Connection="close"),
     "no resource": request("/nothing", Connection="close"),
     "no method": request("/v1/orders", method="PUT", Connection="close"),
-    "incident": request("/broken", Connection="close"),
+    "failure": request("/broken", Connection="close"),
     "unreadable": b"nonsense\r\n\r\n",
     "unexpected": request("/v1/orders", Connection="close", Expect="much"),
     "preflight": request(
@@ -161,7 +161,7 @@ async def test_cors_4_page_of_an_allowed_origin_may_read_every_answer(path: str,
     assert answer.headers["access-control-allow-origin"] == ORIGIN
     assert answer.headers["access-control-allow-credentials"] == "true"
     exposed = {name.strip() for name in answer.headers["access-control-expose-headers"].split(",")}
-    assert exposed == {"ETag", "Link", "Preference-Applied", "Retry-After"}
+    assert exposed == {"ETag", "Link", "Preference-Applied", "Retry-After", "X-Request-Id"}
     assert "Origin" in answer.headers["vary"]
 
 
@@ -200,7 +200,11 @@ async def test_cors_3_other_origin_gets_no_cors_header(origin: str, path: str) -
 
 
 @pytest.mark.parametrize(
-    "header", ["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer", "authorization,prefer"]
+    "header",
+    [
+        *("Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer", "X-Request-Id", "traceparent"),
+        "authorization,prefer",
+    ],
 )
 async def test_cors_1_preflight_allows_the_headers_of_the_protocol(header: str) -> None:
     """In any case, and several."""

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 from aiohttp import web
 
 from orderstream.web.connection import ConnectionSettings
@@ -212,26 +213,37 @@ async def test_limit_8_body_in_chunks_is_taken() -> None:
 async def test_limit_8_extensions_of_chunks_are_bounded_as_a_whole(piece: bytes) -> None:
     """They are no part of the body: however small that is, the connection is closed, long before its time is up."""
     settings = ConnectionSettings(request_body_timeout_s=3600)
-    async with edge(connections=settings) as served:
-        line = await served.line()
-        line.send(request("/v1/tickets", method="POST", Transfer_Encoding="chunked") + b"1;")
-        closed, sent = asyncio.ensure_future(line.rest()), 0
-        while not closed.done():
-            line.send(piece)
-            sent += len(piece)
-            await asyncio.wait([closed], timeout=0.001)
-        assert closed.result() == b""
+    with structlog.testing.capture_logs() as lines:
+        async with edge(connections=settings) as served:
+            line = await served.line()
+            line.send(request("/v1/tickets", method="POST", Transfer_Encoding="chunked") + b"1;")
+            closed, sent = asyncio.ensure_future(line.rest()), 0
+            while not closed.done():
+                line.send(piece)
+                sent += len(piece)
+                await asyncio.wait([closed], timeout=0.001)
+            assert closed.result() == b""
     assert sent > 2 * 65_536
+    assert lines == []
 
 
-async def test_limit_10_body_that_is_no_body_ends_the_request() -> None:
-    """After a chunk whose size cannot be read nothing can come, and the connection is closed in time."""
-    async with edge(connections=SHORT) as served:
-        line = await served.line()
-        line.send(request("/v1/tickets", method="POST", Transfer_Encoding="chunked", Expect="100-continue"))
-        await line.until(b"100 Continue\r\n\r\n")
-        line.send(b"2\r\nab\r\nzz\r\n")
-        assert await line.rest() == b""
+@pytest.mark.parametrize("body", [b"2\r\nab\r\nzz\r\n", b"zz\r\n", b"9\r\nab", b"", None], ids=repr)
+async def test_limit_10_body_that_is_no_body_ends_the_request(
+    body: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A chunk whose size cannot be read, or that does not come, or a client that leaves (None): the connection ends
+    in time, without an answer and without a word in the log, which others would fill."""
+    with structlog.testing.capture_logs() as lines:
+        async with edge(connections=SHORT) as served:
+            line = await served.line()
+            line.send(request("/v1/tickets", method="POST", Transfer_Encoding="chunked", Expect="100-continue"))
+            await line.until(b"100 Continue\r\n\r\n")
+            if body is None:
+                await line.close()
+            else:
+                line.send(body)
+            assert await line.rest() == b""
+    assert [*lines, *caplog.records] == []
 
 
 async def test_limit_11_connections_beyond_the_most_are_closed_at_once() -> None:

@@ -104,6 +104,7 @@ export interface Limits {
     readonly poll_wait_s: number;
     readonly poll_interval_s: number;
     readonly told_cap_s: number;
+    readonly ack_every_s: number;
     readonly jwt_margin_s: number;
     readonly token_s: number;
     readonly held_s: number;

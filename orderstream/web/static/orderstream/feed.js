@@ -4,6 +4,7 @@
  * What is known (the book) belongs to the tab and outlives connections; how it is heard belongs to `line`, in the
  * one tab that leads, and to `tabs` in the others.
  */
+import { Acks } from "./acks.js";
 import { Batches } from "./batches.js";
 import { Book, Hole } from "./book.js";
 import { Credential } from "./credential.js";
@@ -31,6 +32,7 @@ export class Feed {
     #around;
     #share;
     #book = new Book();
+    #acks;
     #batches;
     #listeners = new Map();
     #connection;
@@ -45,6 +47,7 @@ export class Feed {
         this.#around = around;
         this.#limits = { ...LIMITS, ...options.limits };
         this.#credential = new Credential(options.token, this.#limits, around);
+        this.#acks = new Acks(this.#limits, around);
         this.#share = options.share;
         this.#book.cursor = options.cursor == null ? null : cursor(options.cursor);
         this.#book.onMoved = (moved) => this.#tabs?.tell(moved);
@@ -125,15 +128,16 @@ export class Feed {
     }
 
     #lead() {
-        const [url, credential, book, limits, around] = [
+        const [url, credential, book, acks, limits, around] = [
             this.#url,
             this.#credential,
             this.#book,
+            this.#acks,
             this.#limits,
             this.#around,
         ];
         this.#line = new Line(
-            { url, credential, book, limits, around },
+            { url, credential, book, acks, limits, around },
             {
                 told: (told) => this.#batches.add(told),
                 connection: (connection) => this.#connect(connection),

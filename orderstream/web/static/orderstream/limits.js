@@ -22,6 +22,8 @@ export const LIMITS = Object.freeze({
     poll_interval_s: 5,
     // The longest that a server's `retry:`, `after_ms` or `Retry-After` is obeyed.
     told_cap_s: 300,
+    // Between two acknowledgements, and up to as much again by chance; 0: none.
+    ack_every_s: 10,
     // A new JWT is asked for so long before the old one expires.
     jwt_margin_s: 60,
     // How long the page's function may take to get a JWT.

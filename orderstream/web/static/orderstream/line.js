@@ -7,7 +7,7 @@ import { Hole } from "./book.js";
 import { NoCredential } from "./credential.js";
 import { Began, Cause, Dismissed, Due, PollLost, State, StreamLost, Timer, Transport, Woken } from "./happenings.js";
 import { Machine } from "./machine.js";
-import { StreamReader, readPoll } from "./reader.js";
+import { PollReader, StreamReader } from "./reader.js";
 import { poll, stream } from "./transports.js";
 import { Malformed } from "./wire.js";
 
@@ -18,6 +18,7 @@ export class Line {
     #url;
     #credential;
     #book;
+    #acks;
     #limits;
     #around;
     #listener;
@@ -25,8 +26,9 @@ export class Line {
     #open = new Map();
     #timers = new Map();
     #due_s = new Map();
-    #jwts = new Map();
-    #reader = null;
+    #links = new Map();
+    #streamReader = null;
+    #pollReader;
     #keeper = null;
     #heard_s = 0;
     #every_s = null;
@@ -35,14 +37,16 @@ export class Line {
     #closed = false;
 
     /** `listener` has `told`, `connection` and `problem`. */
-    constructor({ url, credential, book, limits, around }, listener) {
+    constructor({ url, credential, book, acks, limits, around }, listener) {
         this.#url = url;
         this.#credential = credential;
         this.#book = book;
+        this.#acks = acks;
         this.#limits = limits;
         this.#around = around;
         this.#listener = listener;
         this.#machine = new Machine(limits, around.random);
+        this.#pollReader = this.#newPollReader();
     }
 
     start() {
@@ -54,6 +58,7 @@ export class Line {
     close() {
         this.#closed = true;
         this.#around.clearTimer(this.#keeper);
+        this.#acks.close();
         for (const transport of [...this.#open.keys()]) this.#leave(transport);
         for (const timer of [...this.#timers.keys()]) this.#stop(timer);
     }
@@ -131,6 +136,7 @@ export class Line {
     #closePoll() {
         this.#isAnswered = false;
         this.#leave(Transport.LONG_POLL);
+        this.#pollReader = this.#newPollReader();
     }
 
     async #connect(transport, follow) {
@@ -154,9 +160,10 @@ export class Line {
 
     async #link(transport, signal, hear) {
         const jwt = await this.#credential.jwt();
-        this.#jwts.set(transport, jwt);
         const [url, limits, around] = [this.#url, this.#limits, this.#around];
-        return { url, jwt, limits, around, signal, hear, renewable: this.#credential.renewable };
+        const link = { url, jwt, limits, around, signal, hear, renewable: this.#credential.renewable };
+        this.#links.set(transport, link);
+        return link;
     }
 
     #noJwt(transport, error) {
@@ -166,12 +173,21 @@ export class Line {
     }
 
     #stream(link, cursor) {
-        this.#reader = new StreamReader(this.#book, link.renewable);
+        this.#streamReader = new StreamReader(this.#book, link.renewable, (at) => this.#cameLive(Transport.SSE, at));
         return stream(link, cursor);
+    }
+
+    #newPollReader() {
+        return new PollReader(this.#book, (at) => this.#cameLive(Transport.LONG_POLL, at));
+    }
+
+    #cameLive(transport, at) {
+        this.#acks.offer(this.#links.get(transport), at, transport);
     }
 
     #judge(heard) {
         this.#heard_s = this.#around.clock();
+        if (heard.kind === "PollAnswered") this.#pollReader.caughtUp();
         if (heard.kind !== undefined) {
             if (heard.cause === Cause.MALFORMED) this.#malformed("an answer that is too large");
             this.#on(heard);
@@ -179,7 +195,7 @@ export class Line {
         }
         const isFrame = heard.name !== undefined;
         const lost = isFrame ? StreamLost : PollLost;
-        const read = isFrame ? this.#reader.read(heard) : readPoll(this.#book, heard.body, heard.held);
+        const read = (isFrame ? this.#streamReader : this.#pollReader).read(heard);
         try {
             for (const { told, happening } of read) {
                 if (told !== undefined) this.#listener.told(told);
@@ -199,7 +215,7 @@ export class Line {
     }
 
     #renew() {
-        for (const jwt of this.#jwts.values()) this.#credential.spoil(jwt);
+        for (const { jwt } of this.#links.values()) this.#credential.spoil(jwt);
         if (this.#credential.renewable) this.#keepFresh();
     }
 

@@ -26,22 +26,26 @@ const NUMBERED = new Set(["order", "execution", "order-removed"]);
 export class StreamReader {
     #book;
     #renewable;
+    #cameLive;
     #parts = [];
     #reset = null;
     #head = null;
     #replayed = false;
+    #replaying = true;
     #live = false;
 
-    constructor(book, renewable) {
+    /** `cameLive` is called with the cursor of each event that was applied and was no part of a replay. */
+    constructor(book, renewable, cameLive = () => {}) {
         this.#book = book;
         this.#renewable = renewable;
+        this.#cameLive = cameLive;
     }
 
     *read({ name, id, payload }) {
         if (name === "snapshot") this.#collect(decode(payload));
         else if (name === "snapshot-end") yield* this.#finish(decode(payload));
         else if (name === "reset") this.#begin(decode(payload));
-        else if (name === "live") yield* this.#compare(decode(payload), true);
+        else if (name === "live") yield* this.#goLive(decode(payload));
         else if (name === "heartbeat") yield* this.#beat(decode(payload));
         else if (name === "auth-expiring") yield { happening: Expiring() };
         else if (name === "goaway") yield { happening: this.#leave(decode(payload)) };
@@ -51,6 +55,7 @@ export class StreamReader {
     #begin({ reason }) {
         this.#reset = typeof reason === "string" ? reason : "unspecified";
         this.#parts = [];
+        this.#replaying = true;
     }
 
     #collect(part) {
@@ -71,18 +76,25 @@ export class StreamReader {
     }
 
     *#numbered(name, id, payload) {
+        const known = this.#book.cursor;
         const told = this.#book.apply(name, id, NUMBERED.has(name) ? decode(payload) : null);
+        if (!this.#replaying && this.#book.cursor !== known) this.#cameLive(this.#book.cursor);
         if (told !== null) yield { told };
         yield* this.#progress();
     }
 
+    *#goLive(payload) {
+        this.#replayed = true;
+        this.#replaying = false;
+        yield* this.#compare(payload);
+    }
+
     *#beat(payload) {
-        yield* this.#compare(payload, false);
+        yield* this.#compare(payload);
         if (this.#live) yield { happening: StreamProved() };
     }
 
-    *#compare(payload, replayed) {
-        this.#replayed ||= replayed;
+    *#compare(payload) {
         const head = cursor(payload.head);
         if (this.#book.cursor === null) {
             // A snapshot is on its way; its end will tell whether it reaches so far.
@@ -115,29 +127,51 @@ export class StreamReader {
     }
 }
 
-/** Of the body of a poll's 200; `held` tells whether the server waited before it answered. Ends with PollAnswered. */
-export function* readPoll(book, body, held) {
-    const answer = decode(body);
-    const at = cursor(answer.cursor);
-    const more = answer.more === true;
-    let said = more;
-    for (const told of answered(book, answer, at)) {
-        said = true;
-        yield { told };
-    }
-    if (!more && (book.cursor === null || isBehind(book.cursor, at))) throw new Hole();
-    yield { happening: PollAnswered(said || held) };
-}
+/** The reader of polls that follow each other without a loss: what is new since a whole answer came live. */
+export class PollReader {
+    #book;
+    #cameLive;
+    #replaying = true;
 
-function* answered(book, answer, at) {
-    if (answer.orders !== undefined) {
-        const told = book.snapshot(orders(answer.orders), at, answer.reset ?? null);
-        if (told !== null) yield told;
+    /** `cameLive` is called with the cursor of the newest of those, once it was applied. */
+    constructor(book, cameLive = () => {}) {
+        this.#book = book;
+        this.#cameLive = cameLive;
     }
-    if (answer.events !== undefined && !Array.isArray(answer.events)) throw new Malformed("events that are no list");
-    for (const polled of answer.events ?? []) {
-        const { event, id, data: payload } = object(polled, "an event");
-        const told = book.apply(event, id, payload);
-        if (told !== null) yield told;
+
+    /** A poll was answered that nothing is new. */
+    caughtUp() {
+        this.#replaying = false;
+    }
+
+    /** Of the body of a poll's 200; `held` tells whether the server waited before it answered. Ends with PollAnswered. */
+    *read({ body, held }) {
+        const answer = decode(body);
+        const at = cursor(answer.cursor);
+        const more = answer.more === true;
+        let said = more;
+        for (const told of this.#answered(answer, at)) {
+            said = true;
+            yield { told };
+        }
+        if (!more && (this.#book.cursor === null || isBehind(this.#book.cursor, at))) throw new Hole();
+        this.#replaying = more;
+        yield { happening: PollAnswered(said || held) };
+    }
+
+    *#answered(answer, at) {
+        const [book, events = []] = [this.#book, answer.events];
+        if (answer.orders !== undefined) {
+            const told = book.snapshot(orders(answer.orders), at, answer.reset ?? null);
+            if (told !== null) yield told;
+        }
+        if (!Array.isArray(events)) throw new Malformed("events that are no list");
+        for (const polled of events) {
+            const { event, id, data: payload } = object(polled, "an event");
+            const known = book.cursor;
+            const told = book.apply(event, id, payload);
+            if (polled === events.at(-1) && !this.#replaying && book.cursor !== known) this.#cameLive(book.cursor);
+            if (told !== null) yield told;
+        }
     }
 }

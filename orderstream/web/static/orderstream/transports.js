@@ -35,6 +35,20 @@ export async function poll(link, cursor, wait_s) {
     }
 }
 
+/** Sends JSON, within the time of a first byte; a promise that it is over, whatever became of it. */
+export async function post(link, path, payload) {
+    const watch = new Watch(link);
+    watch.within(link.limits.first_byte_s);
+    const options = { method: "POST", body: JSON.stringify(payload) };
+    try {
+        await ask(link, path, { "Content-Type": "application/json" }, watch.signal, options);
+    } catch {
+        // Whoever must know has another way.
+    } finally {
+        watch.end();
+    }
+}
+
 /** Aborts its request when nothing was heard for a while; `link.signal` aborts it too. */
 class Watch {
     #around;
@@ -74,7 +88,7 @@ class Watch {
 async function readStream(link, cursor, watch) {
     watch.within(link.limits.first_byte_s);
     const resume = cursor === null ? {} : { "Last-Event-ID": cursor };
-    const response = await get(link, "/v1/orders/stream", { Accept: "text/event-stream", ...resume }, watch.signal);
+    const response = await ask(link, "/v1/orders/stream", { Accept: "text/event-stream", ...resume }, watch.signal);
     const verdict = judged(response, link);
     if (verdict !== null) return verdict;
     if (!isGood(response, "text/event-stream")) return StreamLost(blame(response), retryAfter_s(response));
@@ -93,7 +107,7 @@ async function readPollAnswer(link, cursor, wait_s, watch) {
     const asked_s = around.clock();
     watch.within(wait_s + limits.first_byte_s);
     const resume = cursor === null ? {} : { "If-None-Match": `W/"${cursor}"` };
-    const response = await get(
+    const response = await ask(
         link,
         "/v1/orders/poll",
         { Prefer: `wait=${Math.round(wait_s)}`, ...resume },
@@ -107,9 +121,10 @@ async function readPollAnswer(link, cursor, wait_s, watch) {
     return { body: await bounded(response, limits.poll_answer_bytes), held };
 }
 
-function get({ around, url, jwt }, path, headers, signal) {
+function ask({ around, url, jwt }, path, headers, signal, options = {}) {
     const authorization = jwt === null ? {} : { Authorization: `Bearer ${jwt}` };
     return around.fetch(url + path, {
+        ...options,
         headers: { ...headers, ...authorization },
         // Ours to say what is new; a browser's cache would be one more place to be wrong.
         cache: "no-store",

@@ -1,0 +1,1 @@
+"""What an operator copies; as package data, the grants of the service, which `orderstream doctor` compares with."""

@@ -1,0 +1,17 @@
+-- Rows that are visible and have no number yet, at most 100,000, and the age in seconds of the oldest; and the age of
+-- the oldest row that is kept at all. Nulls where there is none.
+with previous as materialized (
+    select numbered, opened, opened_after from orderstream.checkpoints order by id desc limit 1
+),
+waiting as (
+    select o.written_at
+    from orderstream.outbox o cross join previous p
+    where o.xid >= pg_snapshot_xmin(p.numbered) and not pg_visible_in_snapshot(o.xid, p.numbered)
+      -- A window that is being worked off has its numbers up to here.
+      and (p.opened is null or o.id > p.opened_after or not pg_visible_in_snapshot(o.xid, p.opened))
+    limit 100000
+)
+select (select count(*) from waiting),
+       (select extract(epoch from clock_timestamp() - min(written_at))::float8 from waiting),
+       (select extract(epoch from clock_timestamp() - written_at)::float8
+        from orderstream.outbox order by id limit 1)

@@ -1,0 +1,49 @@
+"""The name of a request: on every line that is logged for it, and on its answer, so that one is found by the other.
+
+It is the caller's `X-Request-Id`, if that is well formed, so that a request has one name from the proxy to us. A line
+has the caller's `trace_id` too, where it sent a `traceparent`.
+"""
+
+import re
+import secrets
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from structlog.contextvars import bind_contextvars
+
+from orderstream.core.traceparent import Traceparent, parse_traceparent
+
+HEADER = "X-Request-Id"
+
+# Room for a UUID, a ULID or what nginx makes, and nothing that a log line, a shell or a page could take amiss.
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+_REQUEST_ID: web.RequestKey[str] = web.RequestKey("request-id", str)
+
+
+def request_id(request: web.BaseRequest) -> str:
+    """The caller's, else one that is made; the same whenever it is asked for."""
+    known = request.get(_REQUEST_ID)
+    if known is None:
+        sent = _only(request, HEADER)
+        known = request[_REQUEST_ID] = sent if _WELL_FORMED.fullmatch(sent) else secrets.token_hex(16)
+    return known
+
+
+def traceparent(request: web.BaseRequest) -> Traceparent | None:
+    """Of the caller, if it sent one that can be read."""
+    return parse_traceparent(_only(request, "traceparent"))
+
+
+@web.middleware
+async def named(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Binds both for all that is logged on behalf of the request. aiohttp runs each in a task, and so in a context, of
+    its own: nothing is to be unbound."""
+    caller = traceparent(request)
+    bind_contextvars(request_id=request_id(request), **({"trace_id": caller.trace_id} if caller else {}))
+    return await handler(request)
+
+
+def _only(request: web.BaseRequest, header: str) -> str:
+    # Of two nobody knows which one is meant. aiohttp's request for what it could not read has a plain dict, empty.
+    sent = request.headers.getall(header, []) if request.headers else []
+    return sent[0] if len(sent) == 1 else ""
