@@ -87,7 +87,8 @@ async def test_leader_killed_under_writers_loses_and_repeats_nothing(database: s
                 lambda: one.meter.counts["took_over"] + other.meter.counts["took_over"] > took_over  # noqa: B023
             )
         committed = 12 + sum(await writing)
-        await eventually(lambda: len(committed_events(database)) >= committed)
+        # Three at a time, each with its flush to disk.
+        await eventually(lambda: len(committed_events(database)) >= committed, within_s=60)
     events = committed_events(database)
     assert len(events) == committed
     assert_dense(events)
