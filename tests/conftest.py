@@ -12,11 +12,21 @@ import pytest
 from tests.postgres.servers import NAMES, TestServer, binaries, running
 
 # Folder -> when its tests run; those not named come after the core.
-TIERS = {"core": 0, "web": 2, "postgres": 3, "demo": 4, "doctor": 4, "system": 5, "clients": 6, "browser": 7}
+TIERS = {
+    "core": 0,
+    "web": 2,
+    "postgres": 3,
+    "demo": 4,
+    "doctor": 4,
+    "system": 5,
+    "clients": 6,
+    "prometheus": 6,
+    "browser": 7,
+}
 
 # What differs between versions of Postgres is the SQL, and all of that is tested on each of them. For what stands above
 # it one version does, but for the tests that are marked every_postgres: the whole way of an event.
-ABOVE_SQL = {"web", "demo", "doctor", "system", "clients", "browser"}
+ABOVE_SQL = {"web", "demo", "doctor", "system", "clients", "prometheus", "browser"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
