@@ -43,6 +43,8 @@ class Canary:
         self._loop = asyncio.get_running_loop()
         # transport -> mark -> when it was written, oldest first; no longer than until it is late.
         self._expected: dict[str, dict[str, float]] = {transport: {} for transport in TRANSPORTS}
+        for transport in TRANSPORTS:
+            meter.canary_watches(transport)
 
     async def run(self, url: str, token: str) -> None:
         """For ever, against the service at `url` with a credential of the reserved user. May be cancelled."""

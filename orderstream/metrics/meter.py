@@ -143,6 +143,10 @@ class PrometheusMeter:
     def loop_lagged(self, seconds: float) -> None:
         self._loop_lag.series[""].observe(seconds)
 
+    def canary_watches(self, transport: str) -> None:
+        self._canary_late.labels(transport)
+        self._canary.series[transport]  # made by being asked for
+
     def canary_changed(self) -> None:
         self._canary_changes.inc()
 

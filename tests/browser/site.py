@@ -22,13 +22,17 @@ DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 
 _AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
-# Shifts that nobody's hand caused, added up; what the page itself does with a click is allowed.
+# Shifts that nobody's hand caused, and what shifted; what the page itself does with a click is allowed.
 WATCH_SHIFTS = """() => {
-    window.shifted = 0;
+    window.shifts = [];
     new PerformanceObserver((list) => {
-        for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.shifted += shift.value;
+        for (const { hadRecentInput, value, sources } of list.getEntries())
+            if (!hadRecentInput) window.shifts.push({ value, of: sources.map(({ node, previousRect, currentRect }) =>
+                [node?.outerHTML?.slice(0, 120), previousRect.toJSON(), currentRect.toJSON()]) });
     }).observe({ type: "layout-shift" });
 }"""
+# What nobody would see, all together.
+_NO_SHIFT = 0.01
 
 # Colours are measured as they stay; the dot that breathes while the page is live never ends.
 _STILL = """async () => {
@@ -144,6 +148,12 @@ async def _until_none(difference: Callable[[], Any]) -> None:
 async def _difference(page: Page, table: Table, user: str) -> object:
     shown, stored = await page.evaluate(_ROWS), table.of(user)
     return None if shown == stored else (shown, stored)
+
+
+async def shifts(page: Page) -> list[Any]:
+    """What shifted since WATCH_SHIFTS; nothing where all of it together is too little to be seen."""
+    found: list[Any] = await page.evaluate("window.shifts")
+    return found if sum(one["value"] for one in found) >= _NO_SHIFT else []
 
 
 async def serious_faults(page: Page) -> list[str]:

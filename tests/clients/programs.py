@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,9 +26,10 @@ _STREAM = "/v1/orders/stream"
 
 
 def program(*names: str) -> str:
-    """The path of the first that is installed; without any the test is skipped, and in CI it fails."""
+    """The path of the first that is installed, also beside our Python; without any the test is skipped, and in CI it
+    fails."""
     for name in names:
-        if path := shutil.which(name):
+        if path := shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent):
             return path
     return missing(" or ".join(names))
 

@@ -31,8 +31,6 @@ COMPOSE: dict[str, Any] = yaml.safe_load((CONFIG / "compose.yml").read_text(enco
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 PASSWORDS = {"OWNER_PASSWORD": "an owner's", "SERVICE_PASSWORD": "a service's", "JWT_SECRET": "s" * 32}
 OURS = ("orderstream-1", "orderstream-2")
-# Of the metrics, whose files come with them.
-NOT_YET = {"./prometheus.yml", "./rules.yml", "./grafana"}
 
 
 def settled(environment: dict[str, str]) -> dict[str, str]:
@@ -54,7 +52,7 @@ def test_image_is_of_one_version(name: str) -> None:
 def test_mounted_files_are_in_the_repository(name: str) -> None:
     """An engine would make a folder of each that is missing; and all are read-only."""
     mounts = [volume.split(":") for volume in SERVICES[name].get("volumes", []) if volume.startswith(".")]
-    assert all((CONFIG / source).exists() for source, *_ in mounts if source not in NOT_YET), mounts
+    assert all((CONFIG / source).exists() for source, *_ in mounts), mounts
     assert all(mode == ["ro"] for _, _, *mode in mounts), mounts
 
 
@@ -93,6 +91,12 @@ def test_nginx_finds_the_services_by_their_names() -> None:
     assert tuple(upstream) == OURS
     addresses = {SERVICES[name]["networks"]["default"]["ipv4_address"] for name in (*OURS, "nginx")}
     assert len(addresses) == 3
+
+
+def test_prometheus_asks_the_admin_port_of_each_service() -> None:
+    """As config/prometheus.yml names them."""
+    [job] = yaml.safe_load((CONFIG / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    assert job["static_configs"] == [{"targets": [f"{name}:8081" for name in OURS]}]
 
 
 @pytest.fixture
