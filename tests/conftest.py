@@ -21,8 +21,8 @@ TIERS = {
     "system": 5,
     "clients": 6,
     "prometheus": 6,
-    "proxies": 7,
-    "browser": 8,
+    "proxies": 6,
+    "browser": 7,
 }
 
 # What differs between versions of Postgres is the SQL, and all of that is tested on each of them. For what stands above

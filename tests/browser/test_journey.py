@@ -83,7 +83,7 @@ async def test_order_is_placed_watched_and_cancelled(database: str, kind: dict[s
         assert await shifts(page) == []
 
         # Far from the market, so that nobody fills it but us.
-        await place(page, "AAPL", "10", "190")
+        await place(page, "AAPL", "10", "205")
         await expect(first.locator(".chip")).to_have_text("Working")
         await page.evaluate(WATCH_SHIFTS)
         (order_id,) = [row[0] for row in orders.of(USER) if row[1] == "AAPL"]
@@ -97,7 +97,7 @@ async def test_order_is_placed_watched_and_cancelled(database: str, kind: dict[s
 
         await place(page, "AAPL", "3", "1")
         await expect(page.get_by_role("alert")).to_contain_text("away from the last price")
-        await place(page, "AAPL", "3", "190")
+        await place(page, "AAPL", "3", "205")
         await expect(first.locator(".chip")).to_have_text("Working")
         await first.click()
         await page.get_by_role("button", name="Cancel order").click()
@@ -131,7 +131,7 @@ async def test_order_is_placed_and_cancelled_with_the_keyboard_alone(database: s
         await tab_to(page, "Quantity")
         await page.keyboard.type("3")
         await tab_to(page, "Limit price")
-        await page.keyboard.type("190")
+        await page.keyboard.type("205")
         await page.keyboard.press("Enter")
         await expect(page.locator(".chip[data-status=submitted]")).to_be_visible()
         await page.locator(".row").first.press("Enter")
