@@ -229,10 +229,11 @@ async def test_another_users_order_is_answered_like_none(database: str, monkeypa
 
 
 async def _raw(at: Address, path: str) -> bytes:
-    """The answer as it came, without its Date."""
+    """The answer as it came, without its Date, to a request that is always called the same."""
     reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
     credential = at.bearer("ann")["Authorization"]
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {credential}\r\nConnection: close\r\n\r\n".encode())
+    head = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: same\r\nAuthorization: {credential}\r\n"
+    writer.write(f"{head}Connection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
     return b"\r\n".join(line for line in answer.split(b"\r\n") if not line.startswith(b"Date: "))
