@@ -91,8 +91,8 @@ class Table:
         """An execution, and the order with it."""
         self.rows(
             "insert into public.executions (order_id, symbol, side, quantity, price)"
-            " values (%s, 'AAPL', 'buy', %s, 230)",
-            *(order_id, quantity),
+            " select id, symbol, side, %s, 230 from public.orders where id = %s",
+            *(quantity, order_id),
         )
         self.rows(
             "update public.orders set filled_quantity = filled_quantity + %s, average_price = 230, status = case"

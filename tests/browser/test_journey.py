@@ -82,22 +82,22 @@ async def test_order_is_placed_watched_and_cancelled(database: str, kind: dict[s
 
         assert await shifts(page) == []
 
-        # Far from the market, so that nobody fills it but us.
-        await place(page, "AAPL", "10", "205")
+        # Far from the market, so that nobody fills it but us; and of what trades all day.
+        await place(page, "ETH-USD", "10", "2990")
         await expect(first.locator(".chip")).to_have_text("Working")
         await page.evaluate(WATCH_SHIFTS)
-        (order_id,) = [row[0] for row in orders.of(USER) if row[1] == "AAPL"]
+        (order_id,) = [row[0] for row in orders.of(USER) if row[1] == "ETH-USD"]
         orders.fill(order_id, 4)
         await expect(first.locator(".chip")).to_have_text("Partly filled")
-        await expect(notices).to_contain_text("Bought 4 AAPL at $230.00")
+        await expect(notices).to_contain_text("Bought 4 ETH-USD at $230.00")
         orders.fill(order_id, 6)
         await expect(first.locator(".chip")).to_have_text("Filled")
         await expect(first.locator(".filled")).to_have_text("10 of 10")
         assert await shifts(page) == []
 
-        await place(page, "AAPL", "3", "1")
+        await place(page, "ETH-USD", "3", "1")
         await expect(page.get_by_role("alert")).to_contain_text("away from the last price")
-        await place(page, "AAPL", "3", "205")
+        await place(page, "ETH-USD", "3", "2990")
         await expect(first.locator(".chip")).to_have_text("Working")
         await first.click()
         await page.get_by_role("button", name="Cancel order").click()
@@ -125,13 +125,13 @@ async def test_order_is_placed_and_cancelled_with_the_keyboard_alone(database: s
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name="Orders", exact=True)).to_be_focused()
         await tab_to(page, "Symbol", "select")
-        await page.keyboard.type("AAPL")
+        await page.keyboard.type("ETH")
         await tab_to(page, "Type")
         await page.keyboard.type("Limit")
         await tab_to(page, "Quantity")
         await page.keyboard.type("3")
         await tab_to(page, "Limit price")
-        await page.keyboard.type("205")
+        await page.keyboard.type("2990")
         await page.keyboard.press("Enter")
         await expect(page.locator(".chip[data-status=submitted]")).to_be_visible()
         await page.locator(".row").first.press("Enter")
