@@ -43,7 +43,7 @@ def check_settings(settings: Settings, lines: Sequence[str]) -> list[Finding]:
 
 def check_files(settings: Settings, limit: int | None = None) -> list[Finding]:
     """`limit` is the one of the running service; where it is not known, this process's own stands for it."""
-    whose = "the running service" if limit is not None else "this shell, and of a service that is started from it"
+    whose = "the running service" if limit is not None else "this shell, and so of a service started from it,"
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if limit is None else limit
     needed = settings.max_connections + settings.pool_size + _OTHER_FILES
     if allowed == resource.RLIM_INFINITY or allowed >= needed:
