@@ -151,3 +151,19 @@ async def test_page_can_be_installed(site: Site, tmp_path: Path) -> None:
         session = await context.new_cdp_session(page)
         assert (await session.send("Page.getAppManifest"))["errors"] == []
         assert (await session.send("Page.getInstallabilityErrors"))["installabilityErrors"] == []
+
+
+async def test_sign_in_page_is_one_column(site: Site) -> None:
+    """On a screen that is wide enough for the orders' two."""
+    async with device(site.browser, site.url, DESKTOP) as context:
+        page = await context.new_page()
+        await page.goto("/")
+        await page.get_by_role("button", name=USER, exact=True).wait_for()
+        middles = await page.evaluate(
+            """() => [...document.querySelectorAll(".sign-in > *")]
+                .map((one) => one.getBoundingClientRect())
+                .filter(({ width }) => width > 0)
+                .map(({ left, right }) => Math.round((left + right) / 2))"""
+        )
+        assert len(middles) > 2
+        assert set(middles) == {DESKTOP["viewport"]["width"] // 2}
