@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.clients.programs import missing
 from tests.services import PATIENCE_S, ServiceProcess
+
+# As patient as everything else here; its own five seconds are short where the exchange looks for orders every few.
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 PHONE = {
     "viewport": {"width": 390, "height": 844},
