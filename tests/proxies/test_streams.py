@@ -6,8 +6,9 @@ import aiohttp
 import pytest
 
 from tests.proxies.fronts import Front
-from tests.system.clients import open_stream, poll
+from tests.system.clients import Answer, open_stream, poll
 from tests.system.tables import write_orders
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.system
 
@@ -33,7 +34,13 @@ async def test_stream_opens_at_once_and_passes_each_event_as_it_happens(
 async def test_poll_keeps_its_tag_and_its_time(database: str, front: Front, session: aiohttp.ClientSession) -> None:
     """A client that takes gzip gets the tag to send back, is answered 304 by it, and told how long it waits."""
     await asyncio.to_thread(write_orders, database, "ann", 200)
-    full = await poll(session, front, "ann")
+
+    async def numbered() -> Answer | None:
+        # The orders are in the snapshot as soon as they are committed, their events a moment later.
+        answer = await poll(session, front, "ann")
+        return answer if answer.cursor.endswith(".200") else None
+
+    full = await eventually(numbered)
     assert full.headers["ETag"] == f'W/"{full.body["cursor"]}"'
     assert "Content-Encoding" not in full.headers
     nothing = await poll(session, front, "ann", full.cursor, wait_s=1)
