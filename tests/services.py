@@ -112,6 +112,11 @@ class ServiceProcess(Address):
         )
         self._reader = asyncio.create_task(self._read())
 
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
     async def ready(self) -> None:
         """Returns once it takes connections."""
         await self.logged("serving")
