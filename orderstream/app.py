@@ -183,7 +183,7 @@ class Service:
             found["sequencer"] = f"{found['sequencer']}; here it failed: {self.sequencer.trouble}"
         return {
             **found,
-            **({"follower": f"no events are heard of: {self.follower.trouble}"} if self.follower.trouble else {}),
+            **({"follower": f"it cannot listen for events: {self.follower.trouble}"} if self.follower.trouble else {}),
             "revocations": self.revocations.trouble and f"revocations are not heard of: {self.revocations.trouble}",
             **({"jwks": self._jwks.missing} if self._jwks is not None else {}),
             "draining": "this process is being stopped" if self.draining else None,

@@ -78,7 +78,7 @@ class ServiceProcess(Address):
 
     def __init__(self, database: str, **settings: Any) -> None:
         super().__init__()
-        chosen = self.settings(database) | {"log_format": "json"} | settings
+        self.chosen = chosen = self.settings(database) | {"log_format": "json"} | settings
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith("ORDERSTREAM_")
         } | {f"ORDERSTREAM_{key.upper()}": str(value) for key, value in chosen.items() if value is not None}

@@ -1,0 +1,84 @@
+"""Each step of the path is broken on purpose: ready, the canary, an alert and doctor each say the right thing, and who
+rightly says nothing has a reason that is written down. `scripts/breaks` measures after how many seconds."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.breaks.alerting import fired
+from tests.breaks.breaks import DISK_MB, Break, breaks
+from tests.breaks.deployment import Deployment, deployed
+from tests.breaks.disks import small_disk
+from tests.breaks.looks import Look, doctor
+from tests.postgres.servers import TestServer, running
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.system
+
+# Times short enough to wait for; scripts/breaks has the defaults.
+HURRIED = {
+    "canary_every_s": 0.2,
+    "canary_late_s": 0.5,
+    "vitals_every_s": 0.5,
+    "ready_late_s": 1.0,
+    "safety_net_s": 0.5,
+    "idle_session_timeout_s": 2.0,
+    "query_timeout_s": 3.0,
+    # So that what fills the outbox can be little.
+    "batch_max_events": 10,
+}
+# Alerts that name a step: the wrong one would send whoever is woken the wrong way. The others say that it is late.
+NAMING = {
+    "OrderstreamGone",
+    "OrderstreamProcessDown",
+    "OrderstreamSequencerMissing",
+    "OrderstreamFollowerDisconnected",
+}
+BREAKS = breaks(orders=14_000)
+
+
+@pytest.fixture
+async def deployment(broken: Break, postgres: TestServer) -> AsyncIterator[Deployment]:
+    """With what the break needs."""
+    with ExitStack() as stack:
+        server = postgres
+        if broken.small_disk:
+            server = stack.enter_context(running(stack.enter_context(small_disk(DISK_MB)), postgres.name))
+        async with deployed(server, bounced=broken.bounced, **HURRIED) as made:
+            yield made
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=[broken.name for broken in BREAKS])
+async def test_break_is_told_by_those_who_should(broken: Break, deployment: Deployment, tmp_path: Path) -> None:
+    """And all are well again once it is mended."""
+    said = broken.said
+    well = await deployment.well()
+    async with broken.done_to(deployment):
+        if said.ready is not None:
+            await eventually(lambda: not_ready(deployment, *said.ready))
+        if said.canary is None:
+            looks = await deployment.well()
+        else:
+            looks = await eventually(lambda: canary_said(deployment, said.canary, well[1])), []
+        found = {finding.check: finding.what for finding in await doctor(deployment.services[0])}
+        looks = looks[0], looks[1] or await deployment.looks()
+    alerts = fired(tmp_path, well, looks)
+    assert {check: what for check, what in said.doctor.items() if what not in found.get(check, "")} == {}, found
+    assert alerts & NAMING == said.alerts & NAMING
+    assert said.alerts <= alerts
+    await deployment.well()
+
+
+async def not_ready(deployment: Deployment, check: str, reason: str) -> bool:
+    """Whether a service says so."""
+    return any(reason in look.reasons.get(check, "") for look in await deployment.looks())
+
+
+async def canary_said(deployment: Deployment, kind: str, before: list[Look]) -> list[Look] | None:
+    """What was said when one was late, or refused."""
+    looks = await deployment.looks()
+    pairs = zip(looks, before, strict=True)
+    said = (look.late_since(then) if kind == "late" else look.refused_since(then) for look, then in pairs)
+    return looks if any(said) else None
