@@ -32,6 +32,7 @@ from tests.breaks.disks import small_disk
 from tests.breaks.looks import Look, doctor, reasons
 from tests.postgres.servers import TestServer, running
 from tests.prometheus.server import Prometheus, running_prometheus
+from tests.services import ServiceProcess
 from tests.waiting import eventually
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "breaks.md"
@@ -41,14 +42,17 @@ _WATCHED_S = 150.0
 # What a blink would be: a listener that comes back by itself.
 _LEAST_WATCHED_S = 8.0
 # Fills the outbox for half a minute or more.
-_ORDERS = 250_000
+_ORDERS = 450_000
 
 
 class Watch:
     """What was said since the break, each by whom it was said first: part -> (seconds, words)."""
 
-    def __init__(self, at: Deployment, prometheus: Prometheus, broken: Break, well: list[Look]) -> None:
-        self._at, self._prometheus, self._said, self._well = at, prometheus, broken.said, well
+    def __init__(
+        self, at: Deployment, prometheus: Prometheus, broken: Break, well: list[Look], host: ServiceProcess
+    ) -> None:
+        """`host`: whose host doctor is run on."""
+        self._at, self._prometheus, self._said, self._well, self._host = at, prometheus, broken.said, well, host
         self.began_s = time.monotonic()
         self.ready: dict[str, tuple[float, str]] = {}
         self.canary: dict[str, float] = {}
@@ -102,8 +106,7 @@ class Watch:
 
     async def _watch_doctor(self) -> None:
         while True:
-            leader = self._at.services[0]
-            for finding in await doctor(leader):
+            for finding in await doctor(self._host):
                 self.doctor.setdefault(finding.check, (self.seconds, f"{finding.what} -> {finding.to_do}"))
             await asyncio.sleep(0.5)
 
@@ -170,8 +173,9 @@ async def measure(broken: Break, server: TestServer, folder: Path) -> Measured:
 
         await eventually(quiet, within_s=_WATCHED_S)
         _, well = await at.well()
+        host, _ = await at.leader_and_other()
         say(f"{broken.name}: all is well; breaking it")
-        watch = Watch(at, prometheus, broken, well)
+        watch = Watch(at, prometheus, broken, well, host)
         watching = asyncio.create_task(watch.run())
         try:
             async with broken.done_to(at):

@@ -138,6 +138,7 @@ class PrometheusMeter:
 
     def canary_watches(self, transport: str) -> None:
         self._canary_late.labels(transport)
+        self._errors.labels("canary")
         self._canary.series[transport]  # made by being asked for
 
     def canary_changed(self) -> None:

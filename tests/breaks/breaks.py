@@ -193,7 +193,7 @@ def breaks(orders: int) -> list[Break]:
             Said(
                 ready=None,
                 canary="late",
-                alerts=frozenset({"OrderstreamCanaryLate"}),
+                alerts=frozenset({"OrderstreamCanaryLate", "OrderstreamOutboxWaits"}),
                 doctor={"outbox": "rows wait for a number"},
                 silence={"ready": "numbers are given as fast as can be, and no other process would be faster"},
             ),
@@ -203,11 +203,10 @@ def breaks(orders: int) -> list[Break]:
             "the disk of the database is full",
             disk_full,
             Said(
-                ready=None,
-                canary="refused",
-                alerts=frozenset({"OrderstreamCanarySilent"}),
+                ready=("sequencer", "No space left on device"),
+                canary="late",
+                alerts=frozenset({"OrderstreamCanaryLate"}),
                 doctor={"canary": "No space left on device"},
-                silence={"ready": "orders cannot be written at all; what is there is served"},
             ),
             small_disk=True,
         ),

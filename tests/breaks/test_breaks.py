@@ -55,6 +55,7 @@ async def test_break_is_told_by_those_who_should(broken: Break, deployment: Depl
     """And all are well again once it is mended."""
     said = broken.said
     well = await deployment.well()
+    leader, _ = await deployment.leader_and_other()
     async with broken.done_to(deployment):
         if said.ready is not None:
             await eventually(lambda: not_ready(deployment, *said.ready))
@@ -62,7 +63,7 @@ async def test_break_is_told_by_those_who_should(broken: Break, deployment: Depl
             looks = await deployment.well()
         else:
             looks = await eventually(lambda: canary_said(deployment, said.canary, well[1])), []
-        found = {finding.check: finding.what for finding in await doctor(deployment.services[0])}
+        found = {finding.check: finding.what for finding in await doctor(leader)}
         looks = looks[0], looks[1] or await deployment.looks()
     alerts = fired(tmp_path, well, looks)
     assert {check: what for check, what in said.doctor.items() if what not in found.get(check, "")} == {}, found
