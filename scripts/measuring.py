@@ -289,7 +289,7 @@ def main() -> None:
 
         def served(database: str) -> None:
             for streams in (1, 10):
-                users = 200 // streams
+                users = 300 // streams
                 found = runner.run(of_the_service(database, chosen.rounds, users, streams, chosen.seconds))
                 say(f"service, {users} users with {streams} streams each", found)
 

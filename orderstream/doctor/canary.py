@@ -8,7 +8,7 @@ from orderstream.settings import Settings
 
 CANARY = "canary"
 
-# Somebody who holds its row for so long is what is wrong.
+# Somebody who holds its row for so long is what is wrong; and nobody shall wait for us for longer.
 _LOCK_MS = 2000
 
 
@@ -17,7 +17,10 @@ async def check_canary(settings: Settings) -> list[Finding]:
     session = await open_session(settings.database_url, name="doctor", timeout_s=settings.query_timeout_s)
     try:
         with refusals(settings.canary_user):
-            await session.fetch(f"begin; set local lock_timeout = {_LOCK_MS}")
+            await session.fetch(
+                f"begin; set local lock_timeout = {_LOCK_MS};"
+                f" set local idle_in_transaction_session_timeout = {_LOCK_MS}"
+            )
             await session.fetch(CHANGE, {"canary": settings.canary_user, "mark": "doctor"})
         await session.fetch("rollback")
     except DatabaseUnavailable as error:

@@ -22,13 +22,15 @@ _SEGMENTS = 3
 
 class Said(NamedTuple):
     """What one process at least says, or doctor: `ready` is (check, part of its reason), `doctor` check -> part of what
-    it finds. `silence` is part -> why it says nothing, for those that rightly do not."""
+    it finds. `silence` is part -> why it says nothing, for those that rightly do not; `as_true`
+    are alerts that are right too, and whether they fire is chance."""
 
     ready: tuple[str, str] | None
     canary: str | None  # late | refused
     alerts: frozenset[str]
     doctor: Mapping[str, str]
     silence: Mapping[str, str] = {}
+    as_true: frozenset[str] = frozenset()
 
 
 class Break(NamedTuple):
@@ -45,29 +47,29 @@ class Break(NamedTuple):
 @asynccontextmanager
 async def trigger_disabled(at: Deployment) -> AsyncIterator[None]:
     """The one that tells of updates. What was not told makes a new epoch necessary."""
-    run(at.roles.owner, "alter table public.orders disable trigger orderstream_updated")
+    await told(at.roles.owner, "alter table public.orders disable trigger orderstream_updated")
     yield
-    run(at.roles.owner, "alter table public.orders enable trigger orderstream_updated")
-    run(at.roles.owner, "select orderstream.new_epoch()")
+    await told(at.roles.owner, "alter table public.orders enable trigger orderstream_updated")
+    await told(at.roles.owner, "select orderstream.new_epoch()")
 
 
 @asynccontextmanager
 async def listener_killed(at: Deployment) -> AsyncIterator[None]:
     """Once."""
-    _end_listeners(at)
+    await _end_listeners(at)
     yield
 
 
 @asynccontextmanager
 async def listener_kept_away(at: Deployment) -> AsyncIterator[None]:
     """Killed, and no new session is let in."""
-    run(at.roles.admin, f"alter role {SERVICE} connection limit 0")
+    await told(at.roles.admin, f"alter role {SERVICE} connection limit 0")
     try:
-        _end_listeners(at)
+        await _end_listeners(at)
         yield
     finally:
         # The role is all databases'.
-        run(at.roles.admin, f"alter role {SERVICE} connection limit -1")
+        await told(at.roles.admin, f"alter role {SERVICE} connection limit -1")
 
 
 @asynccontextmanager
@@ -113,7 +115,7 @@ async def disk_full(at: Deployment) -> AsyncIterator[None]:
     with suppress(psycopg2.OperationalError):
         await asyncio.to_thread(write)
     yield
-    at.server.execute(f"copy (select where false) to '{ballast}'")
+    await asyncio.to_thread(at.server.execute, f"copy (select where false) to '{ballast}'")
 
 
 @asynccontextmanager
@@ -125,7 +127,12 @@ async def pooled_by_transaction(at: Deployment) -> AsyncIterator[None]:
     await at.bouncer.start("session")
 
 
-def _end_listeners(at: Deployment) -> None:
+async def told(dsn: str, sql: str) -> None:
+    """In a thread: what has a lock may be of this very program."""
+    await asyncio.to_thread(run, dsn, sql)
+
+
+async def _end_listeners(at: Deployment) -> None:
     run(
         at.roles.admin,
         "select pg_terminate_backend(pid) from pg_stat_activity"
@@ -207,6 +214,7 @@ def breaks(orders: int) -> list[Break]:
                 canary="late",
                 alerts=frozenset({"OrderstreamCanaryLate"}),
                 doctor={"canary": "No space left on device"},
+                as_true=frozenset({"OrderstreamSequencerMissing"}),
             ),
             small_disk=True,
         ),

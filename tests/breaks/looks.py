@@ -83,8 +83,8 @@ async def _samples(session: aiohttp.ClientSession, service: ServiceProcess) -> d
     }
 
 
-async def doctor(service: ServiceProcess) -> list[Finding]:
-    """All that is not well, found on the service's host with its settings."""
-    chosen: dict[str, Any] = service.chosen
+async def doctor(service: ServiceProcess, **settings: Any) -> list[Finding]:
+    """All that is not well, found on the service's host with its settings, and these over them."""
+    chosen: dict[str, Any] = service.chosen | settings
     made = await examine(Settings(**chosen), [], None)
     return [finding for finding in made.findings if finding.verdict is not Verdict.OK]
