@@ -18,6 +18,7 @@ who should not be.
 import argparse
 import asyncio
 import os
+import re
 import sys
 import tempfile
 import time
@@ -36,6 +37,8 @@ from tests.services import ServiceProcess
 from tests.waiting import eventually
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "breaks.md"
+# Where it is, is this run's own.
+_SOCKET = re.compile(r"/tmp/orderstream-socket-[\w./-]+")
 _BEGIN, _END = "<!-- written by scripts/breaks -->\n", "<!-- until here -->\n"
 # Longer than the slowest alert that is waited for.
 _WATCHED_S = 150.0
@@ -137,6 +140,9 @@ class Measured:
     def words(self) -> Iterator[str]:
         """What was said, line by line."""
         yield f"{self.broken.name}:"
+        yield from (_SOCKET.sub("the socket", line) for line in self._lines())
+
+    def _lines(self) -> Iterator[str]:
         for check, (seconds, reason) in self.watch.ready.items():
             yield (
                 f"  {seconds:5.1f} s  ready    {check}: {reason}" if check else f"  {seconds:5.1f} s  ready    {reason}"

@@ -19,6 +19,8 @@ _WAITING_WRONG_S = 10.0
 _SWEEPS = 10
 _LEAST_KEPT_S = 60.0
 _SEQUENCER = "orderstream sequencer"
+# queries/outbox.sql looks at no more rows.
+_MOST_COUNTED = 100_000
 
 
 class Lock(NamedTuple):
@@ -151,7 +153,7 @@ def judge_outbox(outbox: Outbox, settings: Settings, leader: Lock | None, number
         found.append(
             judge(
                 OUTBOX,
-                f"{outbox.waiting} rows wait for a number, the oldest for {outbox.waiting_s:.0f} s",
+                f"{outbox.waiting}{_or_more(outbox)} rows wait for a number, the oldest for {outbox.waiting_s:.0f} s",
                 _until_numbered(outbox, leader, numbered),
             )
         )
@@ -171,8 +173,8 @@ def judge_outbox(outbox: Outbox, settings: Settings, leader: Lock | None, number
 def _until_numbered(outbox: Outbox, leader: Lock | None, numbered: int) -> str:
     if numbered:
         return (
-            f"wait: {numbered} a second get theirs, so these take {outbox.waiting / numbered:.0f} s; a large change is "
-            "worked off in order, and another leader would be no faster"
+            f"wait: {numbered} a second get theirs, so these take {outbox.waiting / numbered:.0f}{_or_more(outbox)} s; "
+            "a large change is worked off in order, and another leader would be no faster"
         )
     if leader is None:
         return "let a process lead"
@@ -180,6 +182,10 @@ def _until_numbered(outbox: Outbox, leader: Lock | None, numbered: int) -> str:
         "look into the log of the process that leads: the disk may be full; if it hangs, "
         f"select pg_terminate_backend({leader.pid}) lets another take over"
     )
+
+
+def _or_more(outbox: Outbox) -> str:
+    return " or more" if outbox.waiting >= _MOST_COUNTED else ""
 
 
 def _taken(lock: Lock) -> Finding:
