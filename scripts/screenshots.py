@@ -1,4 +1,4 @@
-"""Pictures of the page of a demo that runs, to be looked at; the good ones stand in the README.
+"""Pictures of the page of a demo that runs, to be looked at; the good ones stand in the README and the docs.
 
 Starts nothing: run `orderstream demo` beside it. The browser is the machine's Chromium.
 """
@@ -8,7 +8,7 @@ import asyncio
 import base64
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,11 @@ README = {
     "connection": (tuple(f"state-{name}-light" for name in STATES), 390, 348),
     "desktop-light": (("desktop-order-light",), 1360, 860),
     "desktop-dark": (("desktop-order-dark",), 1360, 860),
+    # In docs/operations.md.
+    "status": (("status-light",), 1360, 680),
 }
+# What the plots of the status page show.
+STATUS_S = 120
 
 
 @asynccontextmanager
@@ -138,6 +142,25 @@ async def pages(browser: Browser, url: str, user: str, folder: Path, name: str, 
             await shoot("sign-in")
 
 
+async def status(browser: Browser, url: str, admin_url: str, folder: Path) -> None:
+    """The status page, once its plots are full, while every user of the demo looks at their orders."""
+    async with AsyncExitStack() as stack:
+        page = await browser.new_page()
+        await page.goto(url)
+        await page.locator(".users button").first.wait_for()
+        for user in await page.locator(".users button").evaluate_all("all => all.map(({ value }) => value)"):
+            await stack.enter_async_context(opened(browser, url, user, DESKTOP, "light"))
+        await page.set_viewport_size({"width": 1360, "height": 680})
+        await page.goto(admin_url)
+        await page.locator("[data-state=well]").wait_for()
+        await page.wait_for_timeout(STATUS_S * 1000)
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)
+            for name, kind in {"": DESKTOP, "-phone": PHONE}.items():
+                await page.set_viewport_size(kind["viewport"] if name else {"width": 1360, "height": 680})
+                await page.screenshot(path=folder / f"status{name}-{scheme}.png", full_page=True)
+
+
 async def compose(browser: Browser, folder: Path) -> None:
     """The README's pictures, of those that were taken."""
     (folder / "readme").mkdir(exist_ok=True)
@@ -155,7 +178,7 @@ async def compose(browser: Browser, folder: Path) -> None:
         await page.close()
 
 
-async def main(url: str, user: str, folder: Path, only: str) -> None:
+async def main(url: str, admin_url: str, user: str, folder: Path, only: str) -> None:
     kinds = {"phone": PHONE, "desktop": DESKTOP, "small": SMALL, "middle": MIDDLE}
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--disable-gpu"])
@@ -165,6 +188,8 @@ async def main(url: str, user: str, folder: Path, only: str) -> None:
         if not only or "states" in only.split(","):
             for scheme in ("light", "dark"):
                 await connection_states(browser, url, user, folder, scheme)
+        if "status" in only.split(","):
+            await status(browser, url, admin_url, folder)
         await compose(browser, folder)
         await browser.close()
 
@@ -172,9 +197,14 @@ async def main(url: str, user: str, folder: Path, only: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:8080")
+    parser.add_argument("--admin-url", default="http://127.0.0.1:8081")
     parser.add_argument("--user", default="cara")
-    parser.add_argument("--only", default="", help="phone, desktop, small, middle, states; with commas")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="phone, desktop, small, middle, states; with commas; status, which is taken only if named",
+    )
     parser.add_argument("folder", type=Path)
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    asyncio.run(main(chosen.url, chosen.user, chosen.folder, chosen.only))
+    asyncio.run(main(chosen.url, chosen.admin_url, chosen.user, chosen.folder, chosen.only))
