@@ -1,6 +1,7 @@
 """Pictures of the page of a demo that runs, to be looked at; the good ones stand in the README and the docs.
 
-Starts nothing: run `orderstream demo` beside it. The browser is the machine's Chromium.
+Starts nothing but a Prometheus for the dashboard: run `orderstream demo` beside it. The browser is the machine's
+Chromium.
 """
 
 import argparse
@@ -8,11 +9,13 @@ import asyncio
 import base64
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
+
+from scripts import dashboard, following, prometheus
 
 # Which device it is, the service learns from this.
 ANDROID = (
@@ -29,6 +32,7 @@ SMALL = {"viewport": {"width": 320, "height": 640}, "device_scale_factor": 2}
 DESKTOP = {"viewport": {"width": 1360, "height": 860}}
 MIDDLE = {"viewport": {"width": 960, "height": 720}}
 STREAM, POLL = "**/v1/orders/stream*", "**/v1/orders/poll*"
+WIDE = {"width": 1360, "height": 720}
 # Waits are drawn by chance: this page draws long ones, so that a picture of a wait can be taken.
 LONG_WAITS = "Math.random = () => 0.99"
 STATES = ("connecting", "polling", "offline", "signed-out")
@@ -40,10 +44,11 @@ README = {
     "desktop-light": (("desktop-order-light",), 1360, 860),
     "desktop-dark": (("desktop-order-dark",), 1360, 860),
     # In docs/operations.md.
-    "status": (("status-light",), 1360, 680),
+    "status": (("status-light",), WIDE["width"], WIDE["height"]),
 }
 # What the plots of the status page show.
-STATUS_S = 120
+LOAD_S = 120
+SETTLES_S = 5
 
 
 @asynccontextmanager
@@ -143,22 +148,30 @@ async def pages(browser: Browser, url: str, user: str, folder: Path, name: str, 
 
 
 async def status(browser: Browser, url: str, admin_url: str, folder: Path) -> None:
-    """The status page, once its plots are full, while every user of the demo looks at their orders."""
-    async with AsyncExitStack() as stack:
-        page = await browser.new_page()
-        await page.goto(url)
-        await page.locator(".users button").first.wait_for()
-        for user in await page.locator(".users button").evaluate_all("all => all.map(({ value }) => value)"):
-            await stack.enter_async_context(opened(browser, url, user, DESKTOP, "light"))
-        await page.set_viewport_size({"width": 1360, "height": 680})
+    """The status page, once its plots are full, while every user of the demo follows their orders."""
+    async with following.everybody(url):
+        page = await browser.new_page(viewport=WIDE)
         await page.goto(admin_url)
+        await page.wait_for_timeout(LOAD_S * 1000)
         await page.locator("[data-state=well]").wait_for()
-        await page.wait_for_timeout(STATUS_S * 1000)
         for scheme in ("light", "dark"):
             await page.emulate_media(color_scheme=scheme)
-            for name, kind in {"": DESKTOP, "-phone": PHONE}.items():
-                await page.set_viewport_size(kind["viewport"] if name else {"width": 1360, "height": 680})
+            for name, viewport in {"": WIDE, "-phone": PHONE["viewport"]}.items():
+                await page.set_viewport_size(viewport)
                 await page.screenshot(path=folder / f"status{name}-{scheme}.png", full_page=True)
+
+
+async def grafana(browser: Browser, url: str, admin_url: str, folder: Path) -> None:
+    """What a Prometheus answers to the dashboard's queries, drawn by `dashboard`, not by Grafana."""
+    async with prometheus.looking_at(admin_url) as prometheus_url:
+        # What happens before it is asked for the first time does not show in a rate.
+        await asyncio.sleep(SETTLES_S)
+        async with following.everybody(url):
+            await asyncio.sleep(LOAD_S)
+        drawn = await dashboard.page(prometheus_url, LOAD_S)
+    page = await browser.new_page(viewport={"width": 24 * dashboard.COLUMN_PX, "height": 600})
+    await page.set_content(drawn)
+    await page.screenshot(path=folder / "dashboard.png", full_page=True)
 
 
 async def compose(browser: Browser, folder: Path) -> None:
@@ -188,8 +201,9 @@ async def main(url: str, admin_url: str, user: str, folder: Path, only: str) -> 
         if not only or "states" in only.split(","):
             for scheme in ("light", "dark"):
                 await connection_states(browser, url, user, folder, scheme)
-        if "status" in only.split(","):
-            await status(browser, url, admin_url, folder)
+        for name, take in {"status": status, "dashboard": grafana}.items():
+            if name in only.split(","):
+                await take(browser, url, admin_url, folder)
         await compose(browser, folder)
         await browser.close()
 
@@ -202,7 +216,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--only",
         default="",
-        help="phone, desktop, small, middle, states; with commas; status, which is taken only if named",
+        help="phone, desktop, small, middle, states; with commas; status and dashboard are taken only if named",
     )
     parser.add_argument("folder", type=Path)
     chosen = parser.parse_args()

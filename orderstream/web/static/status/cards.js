@@ -14,6 +14,9 @@ function percentiles(key, span) {
     ];
 }
 
+/** A page that was just opened does not know a minute yet. */
+const within = ({ span_s }) => (span_s < 59 ? `In ${Math.round(span_s)} s` : "In a minute");
+
 const LEADERS = {
     here: "This process leads.",
     elsewhere: "Another process leads.",
@@ -21,10 +24,10 @@ const LEADERS = {
 };
 
 function minute(key, nothing) {
-    return ({ latencies: { [key]: latency } }) => {
-        const last = latency?.minute;
+    return (reading) => {
+        const last = reading.latencies[key]?.minute;
         if (!last) return nothing;
-        return `In a minute p99 ${seconds(last.p99_s)}; ${share(last.in_time)} within 100 ms`;
+        return `${within(reading)} p99 ${seconds(last.p99_s)}; ${share(last.in_time)} within 100 ms`;
     };
 }
 
@@ -55,7 +58,7 @@ const PLOTTED = [
         note: (reading) => {
             if (reading.latencies.canary === null) return "Off: canary_user is not set.";
             const arrived = reading.latencies.canary.minute?.count ?? 0;
-            return `In a minute ${count(arrived)} arrived, ${count(sum(reading.canary_late))} were late`;
+            return `${within(reading)} ${count(arrived)} arrived, ${count(sum(reading.canary_late))} were late`;
         },
     },
     {
@@ -165,7 +168,7 @@ class Steps {
         const names = ["until it is", "p50", "p99", "events"];
         const head = made("tr", {}, ...names.map((textContent) => made("th", { scope: "col", textContent })));
         const table = made("table", {}, made("thead", {}, head), body);
-        const note = made("p", { className: "note", textContent: "From the write, over the last minute" });
+        const note = made("p", { className: "note", textContent: "From the write, in a minute at most" });
         this.element = made("section", { className: "card" }, heading("Where the time goes"), table, note);
     }
 
