@@ -28,7 +28,7 @@ STYLE = """
         border: 1px solid #dcdfe3; border-radius: 3px; padding: 5px 8px; overflow: hidden }
     section.row { background: none; border: 0; justify-content: center; font-size: 15px; font-weight: 600 }
     h2 { margin: 0; font-size: 12px; font-weight: 600; white-space: nowrap }
-    .stat { color: #fff; border: 0 } .stat b { margin: auto; font-size: 26px }
+    .stat { color: #fff; border: 0 } .stat h2 { font-size: 11px } .stat b { margin: auto; font-size: 26px }
     svg { flex: 1; min-height: 0; width: 100% } svg text { font-size: 10px; fill: #62676d }
     p { margin: 2px 0 0; line-height: 14px; font-size: 11px } p span { margin-right: 10px; white-space: nowrap }
     i { display: inline-block; width: 12px; height: 3px; margin-right: 4px; vertical-align: middle }

@@ -168,7 +168,7 @@ async def grafana(browser: Browser, url: str, admin_url: str, folder: Path) -> N
         await asyncio.sleep(SETTLES_S)
         async with following.everybody(url):
             await asyncio.sleep(LOAD_S)
-        drawn = await dashboard.page(prometheus_url, LOAD_S)
+            drawn = await dashboard.page(prometheus_url, LOAD_S)
     page = await browser.new_page(viewport={"width": 24 * dashboard.COLUMN_PX, "height": 600})
     await page.set_content(drawn)
     await page.screenshot(path=folder / "dashboard.png", full_page=True)
@@ -201,7 +201,7 @@ async def main(url: str, admin_url: str, user: str, folder: Path, only: str) -> 
         if not only or "states" in only.split(","):
             for scheme in ("light", "dark"):
                 await connection_states(browser, url, user, folder, scheme)
-        for name, take in {"status": status, "dashboard": grafana}.items():
+        for name, take in {"dashboard": grafana, "status": status}.items():
             if name in only.split(","):
                 await take(browser, url, admin_url, folder)
         await compose(browser, folder)

@@ -1,5 +1,6 @@
 /** What each card shows of a reading (`Reading` in orderstream/metrics/status.py). */
 
+import { made } from "./dom.js";
 import { Plot, SPAN_S } from "./plot.js";
 import { count, megabytes, rate, seconds, share } from "./words.js";
 
@@ -27,7 +28,7 @@ function minute(key, nothing) {
     return (reading) => {
         const last = reading.latencies[key]?.minute;
         if (!last) return nothing;
-        return `${within(reading)} p99 ${seconds(last.p99_s)}; ${share(last.in_time)} within 100 ms`;
+        return `${within(reading)} ${share(last.in_time)} within 100 ms`;
     };
 }
 
@@ -41,7 +42,7 @@ const PLOTTED = [
         ],
         write: rate,
         least: 10,
-        note: () => "Sent once to each open connection of its user.",
+        note: () => "Each is sent to all connections of its user.",
     },
     {
         title: "From the write to the socket",
@@ -108,12 +109,6 @@ const STEPS = {
     sent: "on the socket",
     acknowledged: "acknowledged",
 };
-
-function made(name, properties = {}, ...children) {
-    const element = Object.assign(document.createElement(name), properties);
-    element.append(...children);
-    return element;
-}
 
 const heading = (title) => made("h2", { textContent: title });
 

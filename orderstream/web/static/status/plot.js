@@ -1,5 +1,7 @@
 /** Lines over the last two minutes, in SVG: x is seconds, y is what was read, up to a round number above the highest. */
 
+import { made } from "./dom.js";
+
 export const SPAN_S = 120;
 /** Readings further apart than this are no line: nobody knows what was between them. */
 const GAP_S = 5;
@@ -37,7 +39,7 @@ export class Plot {
     #svg = drawn("svg", { viewBox: `0 0 ${SPAN_S} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
     #area = drawn("path", { class: "area" });
     #lines;
-    #top = document.createElement("span");
+    #top = made("span");
     #write;
     #least;
 
@@ -49,18 +51,9 @@ export class Plot {
         this.#svg.setAttribute("aria-label", `${title}, the last two minutes`);
         const grid = [0.5, HEIGHT / 2].map((y) => drawn("line", { class: "grid", x1: 0, x2: SPAN_S, y1: y, y2: y }));
         this.#svg.append(...grid, this.#area, ...this.#lines);
-        const heights = document.createElement("div");
-        heights.className = "heights";
-        heights.append(this.#top, "0");
-        const times = document.createElement("div");
-        times.className = "times";
-        const [ago, now] = ["2 min ago", "now"].map((text) =>
-            Object.assign(document.createElement("span"), { textContent: text }),
-        );
-        times.append(ago, now);
-        this.element = document.createElement("div");
-        this.element.className = "plot";
-        this.element.append(this.#svg, heights, times);
+        const heights = made("div", { className: "heights" }, this.#top, "0");
+        const times = made("div", { className: "times" }, made("span", {}, "2 min ago"), made("span", {}, "now"));
+        this.element = made("div", { className: "plot" }, this.#svg, heights, times);
     }
 
     /** `series`: points of each line, as `runs` takes them. */

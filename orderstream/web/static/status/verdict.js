@@ -1,18 +1,24 @@
 /** The line on top: whether all is well, else which step is to blame and where it says what to do. */
 
+import { made } from "./dom.js";
+
 const [headline, faults, checks] = ["headline", "faults", "checks"].map((id) => document.getElementById(id));
 
-/** What is written has not changed is not written again: it is read out. */
+/** What is written already is not written again: it is read out. */
 function write(element, lines, make) {
-    const written = lines.join("\n");
+    const written = JSON.stringify(lines);
     if (element.dataset.written === written) return;
     element.dataset.written = written;
-    element.replaceChildren(...lines.map(make));
+    element.replaceChildren(...lines.flatMap(make));
 }
 
-function item(line) {
-    return Object.assign(document.createElement("li"), { textContent: line });
-}
+const item = (line) => made("li", {}, line);
+
+/** Which step, what is wrong, and the alert to look up. */
+const told = ({ step, says, alert }) => [
+    `${step}: ${says} `,
+    ...(alert === null ? [] : [made("span", { className: "alert" }, alert)]),
+];
 
 /** Nothing is well that was not tried. */
 function noFault({ latencies: { canary } }) {
@@ -21,15 +27,12 @@ function noFault({ latencies: { canary } }) {
     return "All is well: every check passes, and the canary's changes come back";
 }
 
-const told = ({ says, alert }) => says + (alert === null ? "" : ` (${alert})`);
-
 /** The state's name, for colours, and words for the title. */
 export function judge(reading) {
     const [first, ...others] = reading.faults;
-    const state = first === undefined ? "well" : first.severity;
-    const words = first === undefined ? noFault(reading) : `${first.step}: ${told(first)}`;
-    write(headline, [words], (line) => line);
-    write(faults, others.map((fault) => `${fault.step}: ${told(fault)}`), item);
+    if (first === undefined) write(headline, [noFault(reading)], (line) => line);
+    else write(headline, [first], told);
+    write(faults, others, (fault) => made("li", {}, ...told(fault)));
     write(
         checks,
         Object.entries(reading.checks).map(([name, reason]) => {
@@ -39,7 +42,7 @@ export function judge(reading) {
         }),
         item,
     );
-    return { state, title: first === undefined ? "Well" : first.step };
+    return { state: first?.severity ?? "well", title: first?.step ?? "Well" };
 }
 
 /** No readings come: whatever is shown is of `at`, a Date. */
