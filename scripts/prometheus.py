@@ -9,14 +9,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import yaml
 
 CONFIG = Path(__file__).parents[1] / "config"
+_TRIES, _BETWEEN_S = 100, 0.3
 
 
 @asynccontextmanager
 async def looking_at(admin_url: str) -> AsyncIterator[str]:
-    """Its URL; it asks every second."""
+    """Its URL, once it has asked twice; it asks every second."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         listens = "{}:{}".format(*free.getsockname())
@@ -37,7 +39,23 @@ async def looking_at(admin_url: str) -> AsyncIterator[str]:
             program, *chosen, f"--web.listen-address={listens}", "--log.level=warn"
         )
         try:
+            for _ in range(_TRIES):
+                if await _asked_twice(f"http://{listens}"):
+                    break
+                await asyncio.sleep(_BETWEEN_S)
+            else:
+                raise SystemExit(f"prometheus did not begin to ask {admin_url}")
             yield f"http://{listens}"
         finally:
             child.terminate()
             await child.wait()
+
+
+async def _asked_twice(url: str) -> bool:
+    # What happened before that does not show in a rate.
+    asked = {"query": "count_over_time(up[1m]) > 1"}
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/api/v1/query", params=asked) as answer:
+            return answer.status == 200 and (await answer.json())["data"]["result"] != []
+    except aiohttp.ClientConnectionError:
+        return False

@@ -48,7 +48,6 @@ README = {
 }
 # What the plots of the status page show.
 LOAD_S = 120
-SETTLES_S = 5
 
 
 @asynccontextmanager
@@ -163,12 +162,9 @@ async def status(browser: Browser, url: str, admin_url: str, folder: Path) -> No
 
 async def grafana(browser: Browser, url: str, admin_url: str, folder: Path) -> None:
     """What a Prometheus answers to the dashboard's queries, drawn by `dashboard`, not by Grafana."""
-    async with prometheus.looking_at(admin_url) as prometheus_url:
-        # What happens before it is asked for the first time does not show in a rate.
-        await asyncio.sleep(SETTLES_S)
-        async with following.everybody(url):
-            await asyncio.sleep(LOAD_S)
-            drawn = await dashboard.page(prometheus_url, LOAD_S)
+    async with prometheus.looking_at(admin_url) as prometheus_url, following.everybody(url):
+        await asyncio.sleep(LOAD_S)
+        drawn = await dashboard.page(prometheus_url, LOAD_S)
     page = await browser.new_page(viewport={"width": 24 * dashboard.COLUMN_PX, "height": 600})
     await page.set_content(drawn)
     await page.screenshot(path=folder / "dashboard.png", full_page=True)
