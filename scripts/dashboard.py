@@ -36,6 +36,13 @@ STYLE = """
 """
 
 
+class Span(NamedTuple):
+    """What a picture shows, in seconds since 1970."""
+
+    begin_s: float
+    end_s: float
+
+
 class Series(NamedTuple):
     """A line of a panel: its name in the legend, and (seconds since 1970, value) where there is a value."""
 
@@ -72,12 +79,12 @@ def filled(expr: str) -> str:
 
 
 async def answers(
-    session: aiohttp.ClientSession, prometheus: str, panel: Mapping[str, Any], span_s: float
+    session: aiohttp.ClientSession, prometheus: str, panel: Mapping[str, Any], span: Span
 ) -> list[Series]:
-    """What each of the panel's queries came to in the last `span_s`."""
-    found, now_s = [], time.time()
+    """What each of the panel's queries came to."""
+    found = []
     for target in panel.get("targets", ()):
-        asked = {"query": filled(target["expr"]), "start": now_s - span_s, "end": now_s, "step": STEP_S}
+        asked = {"query": filled(target["expr"]), "start": span.begin_s, "end": span.end_s, "step": STEP_S}
         async with session.get(f"{prometheus}/api/v1/query_range", params=asked) as answer:
             told = await answer.json()
         if told["status"] != "success":
@@ -89,7 +96,7 @@ async def answers(
     return found
 
 
-def drawn(panel: Mapping[str, Any], found: Sequence[Series], span_s: float) -> str:
+def drawn(panel: Mapping[str, Any], found: Sequence[Series], span: Span) -> str:
     """The panel in HTML, in its place."""
     place, title = panel["gridPos"], html.escape(panel["title"])
     left, top = place["x"] * COLUMN_PX + 2, place["y"] * ROW_PX + 2
@@ -105,7 +112,7 @@ def drawn(panel: Mapping[str, Any], found: Sequence[Series], span_s: float) -> s
         shown = f"<b>{written(value, defaults['unit'])}</b>"
         colour = STAT_COLOURS[passed[-1]]
         return f'<section class="stat" style="{style};background:{colour}"><h2>{title}</h2>{shown}</section>'
-    plot, legend = "".join(_plot(panel, found, span_s)), "".join(_legend(found))
+    plot, legend = "".join(_plot(panel, found, span)), "".join(_legend(found))
     return f'<section style="{style}"><h2>{title}</h2>{plot}<p>{legend}</p></section>'
 
 
@@ -114,7 +121,7 @@ def _legend(found: Sequence[Series]) -> Iterator[str]:
         yield f'<span><i style="background:{COLOURS[at % len(COLOURS)]}"></i>{html.escape(series.name)}</span>'
 
 
-def _plot(panel: Mapping[str, Any], found: Sequence[Series], span_s: float) -> Iterator[str]:
+def _plot(panel: Mapping[str, Any], found: Sequence[Series], span: Span) -> Iterator[str]:
     defaults = panel["fieldConfig"]["defaults"]
     logarithmic = defaults["custom"].get("scaleDistribution", {}).get("type") == "log"
     width, height, margin = panel["gridPos"]["w"] * COLUMN_PX - 22, panel["gridPos"]["h"] * ROW_PX - 60, 54
@@ -122,7 +129,6 @@ def _plot(panel: Mapping[str, Any], found: Sequence[Series], span_s: float) -> I
     high = max(values, default=1.0)
     ticks = logarithmic_scale(min(values, default=1.0), high) if logarithmic else scale(high, defaults["unit"])
     bottom, top = ticks[0], ticks[-1]
-    newest = max(at for series in found for at, _ in series.points)
 
     def share(value: float) -> float:
         return math.log(max(value, bottom) / bottom) / math.log(top / bottom) if logarithmic else value / top
@@ -131,7 +137,7 @@ def _plot(panel: Mapping[str, Any], found: Sequence[Series], span_s: float) -> I
         return 6 + (height - 12) * (1 - share(value))
 
     def x(at: float) -> float:
-        return margin + (width - margin) * (1 - (newest - at) / span_s)
+        return margin + (width - margin) * (at - span.begin_s) / (span.end_s - span.begin_s)
 
     yield f'<svg viewBox="0 0 {width} {height}">'
     for tick in ticks:
@@ -139,9 +145,21 @@ def _plot(panel: Mapping[str, Any], found: Sequence[Series], span_s: float) -> I
         label = html.escape(written(tick, defaults["unit"]))
         yield f'<text x="{margin - 5}" y="{y(tick) + 3:.0f}" text-anchor="end">{label}</text>'
     for number, series in enumerate(found):
-        line = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in series.points)
-        yield f'<polyline fill="none" stroke="{COLOURS[number % len(COLOURS)]}" stroke-width="1.3" points="{line}"/>'
+        stroke = f'stroke="{COLOURS[number % len(COLOURS)]}" stroke-width="1.3" stroke-linecap="square"'
+        for run in runs(series.points):
+            line = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in run)
+            yield f'<polyline fill="none" {stroke} points="{line}"/>'
     yield "</svg>"
+
+
+def runs(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
+    """Those without a gap between them, for where there was no value there is no line."""
+    found: list[list[tuple[float, float]]] = []
+    for point in points:
+        if not found or point[0] - found[-1][-1][0] > 1.5 * STEP_S:
+            found.append([])
+        found[-1].append(point)
+    return found
 
 
 def logarithmic_scale(low: float, high: float) -> list[float]:
@@ -165,7 +183,8 @@ def scale(high: float, unit: str) -> list[float]:
 async def page(prometheus: str, span_s: float) -> str:
     """The whole dashboard as it was in the last `span_s` seconds."""
     panels = json.loads(DASHBOARD.read_text())["panels"]
+    span = Span(time.time() - span_s, time.time())
     async with aiohttp.ClientSession() as session:
-        parts = [drawn(panel, await answers(session, prometheus, panel, span_s), span_s) for panel in panels]
+        parts = [drawn(panel, await answers(session, prometheus, panel, span), span) for panel in panels]
     height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) * ROW_PX
     return f"<!doctype html><style>{STYLE}</style><body style='height:{height}px'>{''.join(parts)}"

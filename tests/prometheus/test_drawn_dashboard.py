@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from scripts.dashboard import Series, drawn, filled, logarithmic_scale, named, scale, written
+from scripts.dashboard import Series, Span, drawn, filled, logarithmic_scale, named, scale, written
 from tests.prometheus.watching import panels
 
-LINE = [Series("<one>", [(1000.0, 0.002), (1060.0, 0.25)])]
+SPAN = Span(1000.0, 1060.0)
 
 
 def panel(title: str) -> dict[str, Any]:
@@ -64,22 +64,25 @@ def test_legend_and_query_have_their_variables_put_in() -> None:
 
 
 def test_line_is_drawn_where_its_values_are() -> None:
-    """On the logarithmic scale of that panel; its name is text."""
-    shown = drawn(panel("From the write to the socket"), LINE, 60)
+    """On the logarithmic scale of that panel, and with a gap where there was none; its name is text."""
+    points = [(1000.0, 0.002), (1001.0, 0.25), (1030.0, 0.25)]
+    shown = drawn(panel("From the write to the socket"), [Series("<one>", points)], SPAN)
     assert "&lt;one&gt;" in shown
-    assert [shown.count(mark) for mark in ("<polyline", ">1 ms<", ">1 s<")] == [1, 1, 1]
+    assert [shown.count(mark) for mark in ("<polyline", ">1 ms<", ">1 s<")] == [2, 1, 1]
     width, height = 10 * 44 - 22, 8 * 24 - 60
     low, high = 6 + (height - 12) * (1 - 0.10034), 6 + (height - 12) * (1 - 0.79931)
-    assert f'points="54.0,{low:.1f} {width}.0,{high:.1f}"' in shown
+    after_1_s, in_the_middle = 54 + (width - 54) / 60, 54 + (width - 54) / 2
+    assert f'points="54.0,{low:.1f} {after_1_s:.1f},{high:.1f}"' in shown
+    assert f'points="{in_the_middle:.1f},{high:.1f}"' in shown
 
 
 def test_stat_has_the_colour_of_its_threshold() -> None:
     """The newest value of its series."""
-    shown = drawn(panel("Canary in time, last hour"), [Series("", [(0.0, 1.0), (1.0, 0.995)])], 60)
+    shown = drawn(panel("Canary in time, last hour"), [Series("", [(0.0, 1.0), (1.0, 0.995)])], SPAN)
     assert "99.5 %" in shown
     assert "background:#c15c17" in shown
 
 
 def test_panel_without_an_answer_says_so() -> None:
     """No picture hides that a query found nothing."""
-    assert "no data" in drawn(panel("Errors"), [], 60)
+    assert "no data" in drawn(panel("Errors"), [], SPAN)
