@@ -38,8 +38,8 @@ grant select on orderstream.orders, orderstream.executions to orderstream_servic
 grant execute on function
     orderstream.rfc3339(timestamptz),
     orderstream.remaining(text, numeric, numeric),
-    orderstream.order_json(text, text, text, text, text, text, text, text, numeric, numeric, numeric, numeric, numeric,
-                           text, text, text, bigint, timestamptz, timestamptz),
+    orderstream.order_json(text, text, text, text, text, text, text, text, text, numeric, numeric, numeric, numeric,
+                           numeric, numeric, text, text, text, bigint, timestamptz, timestamptz),
     orderstream.execution_json(text, text, text, text, numeric, numeric, text, text, timestamptz)
     to orderstream_service;
 

@@ -18,6 +18,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     version: int = 0
     client_order_id: str | None = None
+    original_client_order_id: str | None = None
     symbol: str | None = None
     asset_class: str | None = None
     side: str | None = None
@@ -25,6 +26,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     time_in_force: str | None = None
     platform: str | None = None
     quantity: Decimal | None = None
+    cash_amount: Decimal | None = None
     price: Decimal | None = None
     stop_price: Decimal | None = None
     filled_quantity: Decimal | None = None

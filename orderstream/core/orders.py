@@ -64,13 +64,17 @@ class Order(msgspec.Struct, frozen=True):
 
     id: str
     client_order_id: Annotated[str | None, _said("The client's own name for it.")]
+    original_client_order_id: Annotated[
+        str | None, _said("FIX OrigClOrdID: the name it had before the request that `client_order_id` names.")
+    ]
     symbol: str
     asset_class: Annotated[str, _one_of("What is traded.", "stock", "etf", "mutual_fund", "crypto")]
     side: Side
     order_type: Annotated[str, _one_of("How it is priced.", "market", "limit", "stop", "stop_limit")]
     time_in_force: Annotated[str, _one_of("How long it is good.", "day", "gtc", "ioc", "fok")]
     platform: Annotated[str, _one_of("Where it was placed.", "mobile", "web")]
-    quantity: Exact | None
+    quantity: Annotated[Exact | None, _said("Null while an order for `cash_amount` has none.")]
+    cash_amount: Annotated[Exact | None, _said("FIX CashOrderQty: the money to buy or sell for.")]
     price: Exact | None
     stop_price: Exact | None
     filled_quantity: Exact

@@ -52,6 +52,17 @@ def test_what_is_handed_over_is_what_was_committed(database: str, at: cursor, st
     assert steps.take() == committed_events(database)
 
 
+def test_order_id_too_long_for_an_index_does_not_stop_the_numbering(at: cursor, steps: Steps) -> None:
+    """The event has its number; only its order's history does without it."""
+    insert_orders(at, ["ann"], 1)
+    at.execute("insert into orderstream.outbox (xid, user_id, order_id, event, body, written_at) select xid, user_id,"
+               " string_agg(md5(n::text), ''), event, body, written_at from orderstream.outbox, generate_series(1, 999) n"
+               " group by xid, user_id, event, body, written_at")  # fmt: skip
+    assert len(steps.take()) == 2
+    at.execute("select order_id is null from orderstream.events order by position")
+    assert at.fetchall() == [(False,), (True,)]
+
+
 def test_step_without_work_writes_nothing(at: cursor, steps: Steps) -> None:
     """An idle sequencer leaves the database alone."""
     at.execute("select count(*) from orderstream.checkpoints")

@@ -24,12 +24,13 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 ENDED = frozenset({"filled", "done_for_day", "cancelled", "calculated", "rejected", "expired"})
 _NEW_ORDER: dict[str, Any] = {
-    "client_order_id": None, "symbol": "AAPL", "asset_class": "stock", "side": "buy", "order_type": "limit",
-    "time_in_force": "day", "platform": "web", "quantity": "10", "price": None, "stop_price": None,
+    "client_order_id": None, "original_client_order_id": None, "symbol": "AAPL", "asset_class": "stock",
+    "side": "buy", "order_type": "limit", "time_in_force": "day", "platform": "web", "quantity": "10",
+    "cash_amount": None, "price": None, "stop_price": None,
     "filled_quantity": "0", "average_price": None, "status": "submitted", "exec_type": None, "reason_code": None,
     "reason": None,
 }  # fmt: skip
-_NUMBERS = ("quantity", "price", "stop_price", "filled_quantity", "average_price")
+_NUMBERS = ("quantity", "cash_amount", "price", "stop_price", "filled_quantity", "average_price")
 
 Row = dict[str, Any]
 
@@ -221,21 +222,26 @@ def _exec_type(old: Row | None, new: Row) -> str:
         return "new" if new["status"] == "submitted" else str(new["status"])
     if new["status"] != old["status"]:
         return str(new["status"])
-    same_terms = all(new[name] == old[name] for name in ("quantity", "price", "stop_price", "order_type"))
+    terms = ("quantity", "cash_amount", "price", "stop_price", "order_type")
+    same_terms = all(new[name] == old[name] for name in terms)
     return "restated" if same_terms else "replaced"
 
 
 def _document(row: Row) -> bytes:
     numbers = _exact(row, _NUMBERS)
-    remaining = Decimal(0) if row["status"] in ENDED else numbers["quantity"] - numbers["filled_quantity"]
+    remaining = Decimal(0) if row["status"] in ENDED else _remaining(numbers)
     return _encode(
-        {name: row[name] for name in ("id", "client_order_id", "symbol", "asset_class", "side", "order_type")}
-        | {name: row[name] for name in ("time_in_force", "platform")}
-        | {name: numbers[name] for name in ("quantity", "price", "stop_price", "filled_quantity")}
+        {name: row[name] for name in ("id", "client_order_id", "original_client_order_id", "symbol")}
+        | {name: row[name] for name in ("asset_class", "side", "order_type", "time_in_force", "platform")}
+        | {name: numbers[name] for name in ("quantity", "cash_amount", "price", "stop_price", "filled_quantity")}
         | {"remaining_quantity": remaining, "average_price": numbers["average_price"]}
         | {name: row[name] for name in ("status", "reason_code", "reason", "version")}
         | {name: _rfc3339(row[name]) for name in ("created_at", "updated_at")}
     )
+
+
+def _remaining(numbers: Row) -> Decimal | None:
+    return None if numbers["quantity"] is None else numbers["quantity"] - numbers["filled_quantity"]
 
 
 def _exact(row: Row, names: Sequence[str]) -> dict[str, Any]:

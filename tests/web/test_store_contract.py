@@ -29,6 +29,7 @@ SETTINGS = StoreSettings(log_max_events=3, replay_page_events=2, snapshot_max_or
 ORDER_FIELDS = [
     "id",
     "client_order_id",
+    "original_client_order_id",
     "symbol",
     "asset_class",
     "side",
@@ -36,6 +37,7 @@ ORDER_FIELDS = [
     "time_in_force",
     "platform",
     "quantity",
+    "cash_amount",
     "price",
     "stop_price",
     "filled_quantity",
@@ -147,9 +149,9 @@ class StoreContract:
 
     async def test_ord_3_quantities_and_prices_are_numbers_of_exact_text(self, books: Books) -> None:
         """More digits than a double holds, and no zeros behind."""
-        order_id = books.place("ann", quantity="12345678901234567890.123456789", price="1.500")
+        order_id = books.place("ann", quantity="12345678901234567890.123456789", cash_amount="1.500")
         document, _ = await reader(books).order("ann", order_id)
-        assert b'"quantity":12345678901234567890.123456789,"price":1.5,' in document
+        assert b'"quantity":12345678901234567890.123456789,"cash_amount":1.5,' in document
 
     async def test_ord_4_times_are_utc_with_microseconds(self, books: Books) -> None:
         """RFC 3339, with Z."""

@@ -23,7 +23,7 @@ fresh as materialized (
      order by o.id limit $1 + 1)
 ),
 taken as materialized (
-    select o.id, o.user_id, o.event, o.body, o.written_at
+    select o.id, o.user_id, o.order_id, o.event, o.body, o.written_at
     from (select id from fresh order by id limit $1) f join orderstream.outbox o using (id)
 ),
 heads as materialized (
@@ -32,9 +32,11 @@ heads as materialized (
     from (select distinct user_id from taken) u
 ),
 made as (
-    insert into orderstream.events (position, user_id, seq, epoch, event, body, written_at)
+    insert into orderstream.events (position, user_id, seq, epoch, order_id, event, body, written_at)
     select p.position + row_number() over (order by t.id), t.user_id,
-           h.seq + row_number() over (partition by t.user_id order by t.id), p.epoch, t.event, t.body, t.written_at
+           h.seq + row_number() over (partition by t.user_id order by t.id), p.epoch,
+           -- One too long for its index must not stop the numbering.
+           case when octet_length(t.order_id) <= 1020 then t.order_id end, t.event, t.body, t.written_at
     from taken t join heads h using (user_id) cross join previous p
     returning position, user_id, epoch, seq, event, body, written_at
 ),

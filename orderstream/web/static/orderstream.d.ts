@@ -12,7 +12,8 @@ export type Status = Word<
 export type Exact<Field extends string> = { readonly [field in Field]?: string };
 
 export type OrderNumber =
-    "quantity" | "price" | "stop_price" | "filled_quantity" | "remaining_quantity" | "average_price";
+    | "quantity" | "cash_amount" | "price" | "stop_price" | "filled_quantity" | "remaining_quantity"
+    | "average_price";
 
 /** An order as the platform has it. Times are RFC 3339 in UTC. */
 export interface Order extends Readonly<Record<OrderNumber, number | null>> {
@@ -21,6 +22,8 @@ export interface Order extends Readonly<Record<OrderNumber, number | null>> {
     /** 1, 2, 3 … with each change; 0 where the platform does not say. */
     readonly version: number;
     readonly client_order_id: string | null;
+    /** The name that it had before the request that `client_order_id` names. */
+    readonly original_client_order_id: string | null;
     readonly symbol: string | null;
     readonly asset_class: Word<"stock" | "etf" | "mutual_fund" | "crypto"> | null;
     readonly side: Word<"buy" | "sell"> | null;
