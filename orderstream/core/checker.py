@@ -73,7 +73,7 @@ class Checker:
             for number, (xid, places) in enumerate(transactions.items(), 1):
                 if life.xid is not None and life.xid != xid:
                     # Its last event has its number, and can be told nothing more.
-                    life.close()
+                    life.close(in_time=False)
                 for place in places:
                     change = batch[place]
                     check, is_read = _take(life, change.name, change.body)

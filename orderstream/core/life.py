@@ -153,10 +153,15 @@ class Life:
     def _lose_executions(self) -> None:
         self.executions, self.apart, self.born = Executions(), None, False
 
-    def close(self) -> Check | None:
-        """The end of the transaction, and what is wrong with all of it; the next one is open then."""
+    def close(self, *, in_time: bool = True) -> Check | None:
+        """The end of the transaction, and what is wrong with all of it; the next one is open then. What is not `in_time`
+        to be told is held against the next."""
+        known = self.apart
         try:
-            return self._close()
+            check = self._close()
+            if check is not None and not in_time:
+                self.apart = known
+            return check
         finally:
             self._open()
 
