@@ -88,7 +88,6 @@ class Checker:
             self._lives.popitem(last=False)
         return Verdicts(checks, unread)
 
-
     def _life(self, key: Key) -> Life:
         life = self._lives.get(key)
         if life is None:

@@ -52,6 +52,17 @@ class Net(NamedTuple):
     quantity: Decimal
     average_price: Decimal | None
 
+    @property
+    def document(self) -> bytes:
+        """As JSON, exact, without an exponent or zeros behind."""
+        average = b"null" if self.average_price is None else _text(self.average_price)
+        return b'{"quantity":%b,"average_price":%b}' % (_text(self.quantity), average)
+
+
+def _text(number: Decimal) -> bytes:
+    text = f"{number:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).encode()
+
 
 _NOTHING = Decimal(0)
 
