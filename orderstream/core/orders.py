@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from orderstream.core.reasons import REASONS
+
 
 def _said(description: str, **more: Any) -> Meta:
     return Meta(description=description, extra_json_schema=more or None)
@@ -83,8 +85,10 @@ class Order(msgspec.Struct, frozen=True):
     ]
     average_price: Exact | None
     status: Status
-    reason_code: str | None
-    reason: Annotated[str | None, _said("Why it was rejected or cancelled, in words.")]
+    reason_code: Annotated[
+        str | None, _one_of("Why it was refused, cancelled or ended; or the service's own.", *REASONS)
+    ]
+    reason: Annotated[str | None, _said("The same in the order service's words; clients have words for known codes.")]
     version: Annotated[int, Meta(ge=1, description="Counts the order's changes: of two, the larger is newer.")]
     created_at: At
     updated_at: At

@@ -85,8 +85,8 @@ OPERATIONS = (
         "readOrderEvents",
         "Orders",
         "What happened to one order",
-        "Its events as they were told to this user, as far as they are kept, oldest first, in pages. Another user's order "
-        "is answered as one that nobody has.",
+        "Its events as they were told to this user, as far as they are kept, oldest first, in pages. Another user's "
+        "order is answered as one that nobody has.",
         {200: Answer("A page.", (documents.OrderHistory,), ("Link", *_USER))},
         ("order_id", "limit", "page"),
         problems=(400, 401, 403, 404, 405, 413, 414, 417, 429, 431, 500, 503),
