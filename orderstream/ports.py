@@ -1,6 +1,7 @@
 """What the heart asks of the edges, and they of each other: Protocols, with their MUSTs."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from orderstream.core.claims import Identity
@@ -39,6 +40,23 @@ class OrdersPage(NamedTuple):
     next_key: tuple[str, str] | None
 
 
+class Statement(NamedTuple):
+    """Which executions are asked for: from `since` to before `until`, those after the key `before`, `limit` at most."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    symbol: str | None = None
+    before: tuple[str, str] | None = None
+    limit: int = 50
+
+
+class ExecutionsPage(NamedTuple):
+    """Executions as JSON, newest first; `next_key` is (executed_at, id) of the last one where more follow."""
+
+    executions: Sequence[bytes]
+    next_key: tuple[str, str] | None
+
+
 class OrderReader(Protocol):
     """Reads orders as they are now; MUST show no user another's. Raises Unavailable."""
 
@@ -57,6 +75,19 @@ class OrderReader(Protocol):
 
     async def order(self, user_id: str, order_id: str) -> tuple[bytes, Sequence[bytes]]:
         """The order and its executions; raises NotFound, the same for another user's order as for none."""
+        ...
+
+    async def renamings(self, user_id: str, order_id: str) -> Mapping[str, str]:
+        """client_order_id -> the one that the order had before, as far as its events are kept."""
+        ...
+
+    async def order_events(self, user_id: str, order_id: str, *, after: int, limit: int) -> Sequence[Event]:
+        """What the user was told of an order and is kept, after a seq, oldest first, `limit` at most; of the order's
+        other users nothing. Raises NotFound where the user has no such order and was told of none."""
+        ...
+
+    async def executions_page(self, user_id: str, asked: Statement) -> ExecutionsPage:
+        """Of the user's own orders. Raises InvalidParameter for a key that is none."""
         ...
 
 
@@ -150,6 +181,14 @@ class Meter(Protocol):
     def polled(self, outcome: str) -> None: ...
     def loaded(self, kind: str, users: int) -> None: ...
     def sequenced(self, batch: Sequence[SequencedEvent]) -> None: ...
+    def checked(self, verdict: str, rule: str, events: int) -> None:
+        """The sequencer found so many events odd by a rule."""
+        ...
+
+    def unchecked(self, events: int) -> None:
+        """So many could not be looked at; they were numbered all the same."""
+        ...
+
     def slept(self) -> None: ...
     def rung(self) -> None: ...
     def caught_by_safety_net(self) -> None: ...

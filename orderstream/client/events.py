@@ -18,6 +18,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     version: int = 0
     client_order_id: str | None = None
+    original_client_order_id: str | None = None
     symbol: str | None = None
     asset_class: str | None = None
     side: str | None = None
@@ -25,6 +26,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     time_in_force: str | None = None
     platform: str | None = None
     quantity: Decimal | None = None
+    cash_amount: Decimal | None = None
     price: Decimal | None = None
     stop_price: Decimal | None = None
     filled_quantity: Decimal | None = None
@@ -48,6 +50,14 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     kind: str | None = None
     refers_to: str | None = None
     executed_at: datetime | None = None
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a change contradicts itself (impossible), or does not follow from what came before (suspicious)."""
+
+    verdict: str
+    rule: str
+    text: str
 
 
 class State(StrEnum):
@@ -90,6 +100,7 @@ class OrderChanged(Event, frozen=True, kw_only=True):
     exec_type: str | None = None
     previous_status: str | None = None
     written_at: datetime | None = None
+    check: Check | None = None
 
 
 class ExecutionReported(Event, frozen=True, kw_only=True):
@@ -97,6 +108,7 @@ class ExecutionReported(Event, frozen=True, kw_only=True):
 
     execution: Execution
     written_at: datetime | None = None
+    check: Check | None = None
 
 
 class OrderRemoved(Event, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from orderstream.core.reasons import REASONS
+
 
 def _said(description: str, **more: Any) -> Meta:
     return Meta(description=description, extra_json_schema=more or None)
@@ -64,21 +66,29 @@ class Order(msgspec.Struct, frozen=True):
 
     id: str
     client_order_id: Annotated[str | None, _said("The client's own name for it.")]
+    original_client_order_id: Annotated[
+        str | None, _said("FIX OrigClOrdID: the name it had before the request that `client_order_id` names.")
+    ]
     symbol: str
     asset_class: Annotated[str, _one_of("What is traded.", "stock", "etf", "mutual_fund", "crypto")]
     side: Side
     order_type: Annotated[str, _one_of("How it is priced.", "market", "limit", "stop", "stop_limit")]
     time_in_force: Annotated[str, _one_of("How long it is good.", "day", "gtc", "ioc", "fok")]
     platform: Annotated[str, _one_of("Where it was placed.", "mobile", "web")]
-    quantity: Exact | None
+    quantity: Annotated[Exact | None, _said("Null while an order for `cash_amount` has none.")]
+    cash_amount: Annotated[Exact | None, _said("FIX CashOrderQty: the money to buy or sell for.")]
     price: Exact | None
     stop_price: Exact | None
     filled_quantity: Exact
-    remaining_quantity: Annotated[Exact | None, _said("0 once the order has ended.")]
+    remaining_quantity: Annotated[
+        Exact | None, _said("0 once the order has ended; one that is done for the day and good for longer has not.")
+    ]
     average_price: Exact | None
     status: Status
-    reason_code: str | None
-    reason: Annotated[str | None, _said("Why it was rejected or cancelled, in words.")]
+    reason_code: Annotated[
+        str | None, _one_of("Why it was refused, cancelled or ended; or the service's own.", *REASONS)
+    ]
+    reason: Annotated[str | None, _said("The same in the order service's words; clients have words for known codes.")]
     version: Annotated[int, Meta(ge=1, description="Counts the order's changes: of two, the larger is newer.")]
     created_at: At
     updated_at: At
@@ -106,11 +116,37 @@ class OrderList(msgspec.Struct, frozen=True):
     next: Annotated[str | None, _said("The `page` that follows; null on the last one.")]
 
 
+class NetExecuted(msgspec.Struct, frozen=True):
+    """What the executions come to, with busts and corrections taken into account."""
+
+    quantity: Exact
+    average_price: Annotated[Exact | None, _said("To ten decimals; null for nothing, or where a price is missing.")]
+
+
 class OrderWithExecutions(msgspec.Struct, frozen=True):
     """One order and its executions, oldest first."""
 
     order: Order
     executions: list[Execution]
+    net: Annotated[NetExecuted | None, _said("Null where a quantity is not a number.")]
+    client_order_ids: Annotated[
+        list[str], _said("The names that it had, up to `client_order_id`, as far as its events are kept.")
+    ]
+
+
+class ExecutionList(msgspec.Struct, frozen=True):
+    """A page of executions, newest first."""
+
+    executions: list[Execution]
+    next: Annotated[str | None, _said("The `page` that follows; null on the last one.")]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """Why a change is odd: it contradicts itself, or what came before it. It happened all the same."""
+
+    verdict: Annotated[str, _one_of("How odd.", "suspicious", "impossible")]
+    rule: Annotated[str, _said("The name of the rule that is broken.")]
+    text: Annotated[str, _said("What the rule says, in words.")]
 
 
 class OrderData(msgspec.Struct, frozen=True):
@@ -120,6 +156,7 @@ class OrderData(msgspec.Struct, frozen=True):
     exec_type: ExecType
     previous_status: Annotated[Status | None, _said("Null where the order is new to this user.")]
     written_at: At
+    check: Check | UnsetType = UNSET
 
 
 class ExecutionData(msgspec.Struct, frozen=True):
@@ -127,6 +164,7 @@ class ExecutionData(msgspec.Struct, frozen=True):
 
     execution: Execution
     written_at: At
+    check: Check | UnsetType = UNSET
 
 
 class OrderRemovedData(msgspec.Struct, frozen=True):
@@ -213,6 +251,13 @@ class PolledEvents(msgspec.Struct, frozen=True):
     cursor: Cursor
     events: list[PolledOrder | PolledExecution | PolledOrderRemoved]
     more: bool
+
+
+class OrderHistory(msgspec.Struct, frozen=True):
+    """What happened to one order and is kept, oldest first."""
+
+    events: list[PolledOrder | PolledExecution | PolledOrderRemoved]
+    next: Annotated[str | None, _said("The `page` that follows; null on the last one.")]
 
 
 class PolledSnapshot(msgspec.Struct, frozen=True):

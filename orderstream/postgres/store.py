@@ -10,13 +10,15 @@ from orderstream.core.delivery import Snapshot
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
 from orderstream.errors import DatabaseUnavailable, InvalidParameter, NotFound
-from orderstream.ports import OrdersPage
+from orderstream.ports import ExecutionsPage, OrdersPage, Statement
 from orderstream.postgres.connections import NotAValue, Row
 from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
 
 # How long an answer is kept back until it is known who may see it: as long as it mostly takes to connect again.
 _KEPT_BACK_S = 1.0
+# The newest events of an order that are looked through for the names that it had.
+_NAMED_EVENTS = 1000
 
 
 class StoreSettings(msgspec.Struct, frozen=True):
@@ -108,6 +110,44 @@ class PostgresStore:
         if not rows:
             raise NotFound("there is no such order")
         return rows[0][0].encode(), [row[1].encode() for row in rows if row[1] is not None]
+
+    async def renamings(self, user_id: str, order_id: str) -> Mapping[str, str]:
+        asked = {"user_id": user_id, "order_id": order_id, "max_events": _NAMED_EVENTS}
+        # The latest word on a name counts, and comes first.
+        return dict(reversed([(name, original) for name, original in await self._read("renamings", asked)]))
+
+    async def order_events(self, user_id: str, order_id: str, *, after: int, limit: int) -> Sequence[Event]:
+        asked = {"user_id": user_id, "order_id": order_id, "after": after, "max_events": limit}
+        try:
+            rows = await self._read("order_events", asked)
+        except NotAValue:
+            rows = []
+        if not rows:
+            raise NotFound("there is no such order")
+        return [
+            event
+            for position, epoch, seq, name, body, written_at in rows
+            for event in _events(user_id, epoch, (position, seq, name, body, written_at))
+        ]
+
+    async def executions_page(self, user_id: str, asked: Statement) -> ExecutionsPage:
+        before_at, before_id = asked.before or (None, None)
+        parameters = {
+            "user_id": user_id,
+            "since": asked.since,
+            "until": asked.until,
+            "symbol": asked.symbol,
+            "before_at": before_at,
+            "before_id": before_id,
+            "max_executions": asked.limit + 1,
+        }
+        try:
+            rows = await self._read("executions_page", parameters)
+        except NotAValue:
+            raise InvalidParameter("page must be the `next` of an earlier answer") from None
+        shown = rows[: asked.limit]
+        next_key = (shown[-1][1], shown[-1][2]) if len(rows) > asked.limit else None
+        return ExecutionsPage([row[0].encode() for row in shown], next_key)
 
     async def _read(self, name: str, parameters: Mapping[str, object]) -> list[Row]:
         rows = await self._pool.fetch(query(name), parameters)

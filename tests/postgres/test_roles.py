@@ -81,14 +81,15 @@ SERVICE_MAY_NOT = [
     "select * from public.orders",
     "update public.orders set status = 'filled'",
     "delete from public.executions",
-    "update orderstream.orders set status = 'filled'",
+    "delete from orderstream.executions",
+    "update orderstream.executions set order_id = null",
     "insert into orderstream.outbox (xid, user_id, event, body, written_at) values ('1', 'ann', 'order', '{}', now())",
     "update orderstream.events set user_id = 'ann'",
     "truncate orderstream.events",
     "delete from orderstream.epochs",
     "delete from orderstream.migrations",
     "create table orderstream.more (id int)",
-    "create or replace function orderstream.remaining(text, numeric, numeric) returns numeric language sql return 0",
+    "create or replace function orderstream.remaining(text, text, numeric, numeric) returns numeric return 0",
     # On a table and types of its own, the function would run what they say with the owner's rights.
     "create temp table t (id int); create trigger t after insert on t execute function orderstream.orders_changed()",
 ]

@@ -84,15 +84,31 @@ def test_insert_writes_the_whole_order(at: cursor) -> None:
     assert written_at.endswith("Z")
     assert body == {
         "order": {
-            "id": order_id, "client_order_id": "web-1", "symbol": "AAPL", "asset_class": "stock", "side": "buy",
-            "order_type": "limit", "time_in_force": "day", "platform": "web", "quantity": 10, "price": 230.5,
-            "stop_price": None, "filled_quantity": 2.5, "remaining_quantity": 7.5, "average_price": 230.4,
+            "id": order_id, "client_order_id": "web-1", "original_client_order_id": None, "symbol": "AAPL",
+            "asset_class": "stock", "side": "buy", "order_type": "limit", "time_in_force": "day", "platform": "web",
+            "quantity": 10, "cash_amount": None, "price": 230.5, "stop_price": None, "filled_quantity": 2.5,
+            "remaining_quantity": 7.5, "average_price": 230.4,
             "status": "submitted", "reason_code": "R1", "reason": "why", "version": 1,
             "created_at": "2026-01-02T01:04:05.600000Z", "updated_at": "2026-01-02T03:04:05.000007Z",
         },
         "exec_type": "trade",
         "previous_status": None,
     }  # fmt: skip
+
+
+def test_every_row_names_its_order(at: cursor) -> None:
+    """So that the events of one order are found: the order's own, its executions' and its removal."""
+    order_id = insert_order(at, "ann")
+    insert_execution(at, order_id)
+    at.execute("update public.executions set price = 231")
+    change(at, order_id, user_id="bob")
+    at.execute("delete from public.orders")
+    at.execute("select event, order_id from orderstream.outbox order by id")
+    told = at.fetchall()
+    assert [event for event, _ in told] == [
+        "order", "execution", "execution", "order-removed", "order", "order-removed"
+    ]  # fmt: skip
+    assert {named for _, named in told} == {order_id}
 
 
 def test_update_writes_the_order_with_its_previous_status(at: cursor) -> None:
@@ -252,6 +268,7 @@ EXEC_TYPES = [
     ({}, {"price": 231}, "replaced"),
     ({}, {"quantity": 11}, "replaced"),
     ({}, {"stop_price": 200}, "replaced"),
+    ({}, {"cash_amount": 200}, "replaced"),
     ({}, {"reason": "a note"}, "restated"),
     ({"status": "suspended"}, {"status": "submitted"}, "restated"),
     ({}, {"status": "never heard of"}, "restated"),
@@ -426,6 +443,25 @@ def test_platform_table_without_exec_type_and_with_other_types_works(new_databas
     assert [(user_id, event) for user_id, event, _ in told] == [("7", "order"), ("7", "order"), ("7", "execution")]
     assert [body.get("exec_type") for _, _, body in told] == ["new", "trade", None]
     assert (told[1][2]["order"]["id"], told[2][2]["execution"]["id"]) == ("1", "9")
+
+
+def test_optional_columns_that_a_platform_adds_later_are_told(new_database: Callable[..., str]) -> None:
+    """In events at once, in lists once the views were made again; without them both are null, and an update of them
+    is news."""
+    dsn = new_database(migrated=False)
+    run(dsn, PLATFORM_TABLES)
+    migrations.apply(dsn, with_tables=False)
+    with opened(dsn) as session, session.cursor() as at:
+        at.execute("insert into public.orders (user_id, status, filled_quantity) values (7, 'submitted', 0)")
+        at.execute("alter table public.orders add original_client_order_id varchar, add cash_amount float8")
+        at.execute("update public.orders set original_client_order_id = 'was', cash_amount = 9.5")
+        at.execute("select orderstream.make_views()")
+        told = [body["order"] for _, _, body in outbox(at)]
+        at.execute("select body::json from orderstream.orders")
+        listed = at.fetchall()
+    named = [(one["original_client_order_id"], one["cash_amount"], one["remaining_quantity"]) for one in told]
+    assert named == [(None, None, None), ("was", 9.5, None)]
+    assert listed == [(told[1],)]
 
 
 # Who may write

@@ -17,19 +17,20 @@ from orderstream.core.delivery import Snapshot
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
 from orderstream.errors import DatabaseUnavailable, InvalidParameter, NotFound
-from orderstream.ports import OrdersPage, Publisher
+from orderstream.ports import ExecutionsPage, OrdersPage, Publisher, Statement
 from orderstream.postgres.store import StoreSettings
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
-ENDED = frozenset({"filled", "done_for_day", "cancelled", "calculated", "rejected", "expired"})
+ENDED = frozenset({"filled", "cancelled", "calculated", "rejected", "expired"})
 _NEW_ORDER: dict[str, Any] = {
-    "client_order_id": None, "symbol": "AAPL", "asset_class": "stock", "side": "buy", "order_type": "limit",
-    "time_in_force": "day", "platform": "web", "quantity": "10", "price": None, "stop_price": None,
+    "client_order_id": None, "original_client_order_id": None, "symbol": "AAPL", "asset_class": "stock",
+    "side": "buy", "order_type": "limit", "time_in_force": "day", "platform": "web", "quantity": "10",
+    "cash_amount": None, "price": None, "stop_price": None,
     "filled_quantity": "0", "average_price": None, "status": "submitted", "exec_type": None, "reason_code": None,
     "reason": None,
 }  # fmt: skip
-_NUMBERS = ("quantity", "price", "stop_price", "filled_quantity", "average_price")
+_NUMBERS = ("quantity", "cash_amount", "price", "stop_price", "filled_quantity", "average_price")
 
 Row = dict[str, Any]
 
@@ -124,7 +125,7 @@ class MemoryStore:
                 [
                     _document(row)
                     for row in self._newest_first(user_id)
-                    if row["status"] not in ENDED or row["updated_at"] > since
+                    if not _is_ended(row) or row["updated_at"] > since
                 ][: self.settings.snapshot_max_orders],
             )
             for user_id in user_ids
@@ -144,7 +145,7 @@ class MemoryStore:
         rows = [
             row
             for row in self._newest_first(user_id)
-            if (open_ is None or open_ is (row["status"] not in ENDED))
+            if (open_ is None or open_ is not _is_ended(row))
             and (symbol is None or row["symbol"] == symbol)
             and (key is None or (row["created_at"], row["id"]) < key)
         ]
@@ -160,6 +161,38 @@ class MemoryStore:
         executions = [row for row in self._executions.values() if row["order_id"] == order_id]
         executions.sort(key=lambda row: (row["executed_at"], row["id"]))
         return _document(row), [self._execution(row["id"]) for row in executions]
+
+    async def renamings(self, user_id: str, order_id: str) -> Mapping[str, str]:
+        told = [msgspec.json.decode(row.body) for row in self._of_order(user_id, order_id) if row.name == "order"]
+        named = [(one["order"]["client_order_id"], one["order"]["original_client_order_id"]) for one in told]
+        return {name: original for name, original in named if name and original}
+
+    async def order_events(self, user_id: str, order_id: str, *, after: int, limit: int) -> Sequence[Event]:
+        self._require_reachable()
+        rows, order = self._of_order(user_id, order_id), self._orders.get(order_id)
+        if not rows and (order is None or order["user_id"] != user_id):
+            raise NotFound("there is no such order")
+        return [Event(row) for row in rows if row.seq > after][:limit]
+
+    async def executions_page(self, user_id: str, asked: Statement) -> ExecutionsPage:
+        self._require_reachable()
+        key = _key(asked.before) if asked.before is not None else None
+        rows = [
+            row
+            for row in self._executions.values()
+            if self._orders[row["order_id"]]["user_id"] == user_id
+            and (asked.since is None or row["executed_at"] >= asked.since)
+            and (asked.until is None or row["executed_at"] < asked.until)
+            and (asked.symbol is None or row["symbol"] == asked.symbol)
+            and (key is None or (row["executed_at"], row["id"]) < key)
+        ]
+        rows.sort(key=lambda row: (row["executed_at"], row["id"]), reverse=True)
+        last = rows[asked.limit - 1] if len(rows) > asked.limit else None
+        next_key = (str(last["executed_at"]), last["id"]) if last else None
+        return ExecutionsPage([self._execution(row["id"]) for row in rows[: asked.limit]], next_key)
+
+    def _of_order(self, user_id: str, order_id: str) -> list[SequencedEvent]:
+        return [row for row in self._events.get(user_id, []) if f'"{order_id}"' in row.body]
 
     def _require_reachable(self) -> None:
         if not self.reachable:
@@ -221,21 +254,30 @@ def _exec_type(old: Row | None, new: Row) -> str:
         return "new" if new["status"] == "submitted" else str(new["status"])
     if new["status"] != old["status"]:
         return str(new["status"])
-    same_terms = all(new[name] == old[name] for name in ("quantity", "price", "stop_price", "order_type"))
+    terms = ("quantity", "cash_amount", "price", "stop_price", "order_type")
+    same_terms = all(new[name] == old[name] for name in terms)
     return "restated" if same_terms else "replaced"
 
 
 def _document(row: Row) -> bytes:
     numbers = _exact(row, _NUMBERS)
-    remaining = Decimal(0) if row["status"] in ENDED else numbers["quantity"] - numbers["filled_quantity"]
+    remaining = Decimal(0) if _is_ended(row) else _remaining(numbers)
     return _encode(
-        {name: row[name] for name in ("id", "client_order_id", "symbol", "asset_class", "side", "order_type")}
-        | {name: row[name] for name in ("time_in_force", "platform")}
-        | {name: numbers[name] for name in ("quantity", "price", "stop_price", "filled_quantity")}
+        {name: row[name] for name in ("id", "client_order_id", "original_client_order_id", "symbol")}
+        | {name: row[name] for name in ("asset_class", "side", "order_type", "time_in_force", "platform")}
+        | {name: numbers[name] for name in ("quantity", "cash_amount", "price", "stop_price", "filled_quantity")}
         | {"remaining_quantity": remaining, "average_price": numbers["average_price"]}
         | {name: row[name] for name in ("status", "reason_code", "reason", "version")}
         | {name: _rfc3339(row[name]) for name in ("created_at", "updated_at")}
     )
+
+
+def _is_ended(row: Row) -> bool:
+    return row["status"] in ENDED or (row["status"] == "done_for_day" and row["time_in_force"] != "gtc")
+
+
+def _remaining(numbers: Row) -> Decimal | None:
+    return None if numbers["quantity"] is None else numbers["quantity"] - numbers["filled_quantity"]
 
 
 def _exact(row: Row, names: Sequence[str]) -> dict[str, Any]:

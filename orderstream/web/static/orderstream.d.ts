@@ -12,7 +12,8 @@ export type Status = Word<
 export type Exact<Field extends string> = { readonly [field in Field]?: string };
 
 export type OrderNumber =
-    "quantity" | "price" | "stop_price" | "filled_quantity" | "remaining_quantity" | "average_price";
+    | "quantity" | "cash_amount" | "price" | "stop_price" | "filled_quantity" | "remaining_quantity"
+    | "average_price";
 
 /** An order as the platform has it. Times are RFC 3339 in UTC. */
 export interface Order extends Readonly<Record<OrderNumber, number | null>> {
@@ -21,6 +22,8 @@ export interface Order extends Readonly<Record<OrderNumber, number | null>> {
     /** 1, 2, 3 … with each change; 0 where the platform does not say. */
     readonly version: number;
     readonly client_order_id: string | null;
+    /** The name that it had before the request that `client_order_id` names. */
+    readonly original_client_order_id: string | null;
     readonly symbol: string | null;
     readonly asset_class: Word<"stock" | "etf" | "mutual_fund" | "crypto"> | null;
     readonly side: Word<"buy" | "sell"> | null;
@@ -46,6 +49,16 @@ export interface Execution {
     readonly refers_to: string | null;
     readonly executed_at: string | null;
     readonly exact?: Exact<"quantity" | "price">;
+    /** Where what it says is odd; null else, and where it was not told as an event. */
+    readonly check?: Check | null;
+}
+
+/** Why a change contradicts itself, or does not follow from what came before. It happened all the same. */
+export interface Check {
+    readonly verdict: Word<"suspicious" | "impossible">;
+    readonly rule: string;
+    /** For a person. */
+    readonly text: string;
 }
 
 export interface OrderChange {
@@ -59,6 +72,8 @@ export interface OrderChange {
     readonly previous_status: Status | null;
     /** When the latest was written, by the database's clock. */
     readonly written_at: string | null;
+    /** Where the latest is odd; null else. */
+    readonly check: Check | null;
 }
 
 /** What happened since the batch before; at most one a frame. */
@@ -153,5 +168,11 @@ export function orderstream(url: string, options?: Options): Feed;
 /** The digits of a number as they were sent, without an exponent; null where there is none. */
 export function decimal(row: Order, field: OrderNumber): string | null;
 export function decimal(row: Execution, field: "quantity" | "price"): string | null;
+
+/** Why an order was refused, cancelled or ended: the service's words, else ours for a known code, else null. */
+export function why(order: Pick<Order, "reason_code" | "reason">): string | null;
+
+/** The sentences of known codes. */
+export const REASONS: { readonly [code: string]: string };
 
 export const LIMITS: Limits;

@@ -10,10 +10,13 @@ import { parseJson } from "./numbers.js";
 export class Malformed extends Error {}
 
 const CURSOR = /^([0-9a-f]{8})\.(0|[1-9][0-9]{0,18})$/;
-const NUMBERS = ["quantity", "price", "stop_price", "filled_quantity", "remaining_quantity", "average_price"];
+const NUMBERS = [
+    ...["quantity", "cash_amount", "price", "stop_price", "filled_quantity", "remaining_quantity"],
+    "average_price",
+];
 const TEXTS = [
-    ...["client_order_id", "symbol", "asset_class", "side", "order_type", "time_in_force", "platform"],
-    ...["reason_code", "reason", "created_at", "updated_at"],
+    ...["client_order_id", "original_client_order_id", "symbol", "asset_class", "side", "order_type"],
+    ...["time_in_force", "platform", "reason_code", "reason", "created_at", "updated_at"],
 ];
 const EXECUTION_TEXTS = ["order_id", "symbol", "side", "kind", "refers_to", "executed_at"];
 
@@ -60,6 +63,11 @@ export function execution(row) {
 export function orders(rows) {
     if (!Array.isArray(rows)) throw new Malformed("orders that are no list");
     return rows.map(order);
+}
+
+/** Why a change is odd; null where nothing is said, or something else than we know. */
+export function check(value) {
+    return ["verdict", "rule", "text"].every((name) => typeof value?.[name] === "string") ? value : null;
 }
 
 /** `value`, which must be a string. */
