@@ -4,20 +4,47 @@ Bookkeeping without I/O. A session is a login (`core.claims`); a delivery is an 
 What is to be told to the other processes is kept as marks, one a delivery, and taken in batches: opening or closing
 never waits for it, and however long the database is away, no more is held than is open or was written.
 
-An ended session never starts again here: it is first entered, then its deliveries are ended, and `open_stream` and
+An ended session never starts again here: it is first entered, then its deliveries are revoked, and `open_stream` and
 `begin_poll` look after they have entered theirs. On one event loop nothing comes between.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from orderstream.core.claims import Identity
 from orderstream.core.cursor import Cursor
 from orderstream.core.devices import Device
 
 SessionKey = tuple[str, str]  # user_id, session_id
+
+
+class Held(Protocol):
+    """A stream, or a poll that is held."""
+
+    def revoke(self) -> None:
+        """The session was ended by hand: MUST end it at once. It may be over already."""
+        ...
+
+
+class Known(Protocol):
+    """Whoever knows how far a client is."""
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """The last that was sent."""
+        ...
+
+
+class Following(Held, Known, Protocol):
+    """A stream."""
+
+
+class Answered(NamedTuple):
+    """Of a device that polls: what its last answer said."""
+
+    cursor: Cursor | None
 
 
 class ListedDelivery(NamedTuple):
@@ -32,10 +59,10 @@ class ListedDelivery(NamedTuple):
 
 
 class OpenDelivery:
-    """One stream, or one device that polls: then `ends` has one entry for each poll that is held."""
+    """One stream, or one device that polls: then `held` has one entry for each poll that is."""
 
     __slots__ = (
-        *("_acknowledged", "_cursor", "device", "ends", "identity", "idle_since", "number", "opened_at"),
+        *("_acknowledged", "device", "held", "identity", "idle_since", "known", "number", "opened_at"),
         *("transport", "written"),
     )
 
@@ -46,10 +73,10 @@ class OpenDelivery:
         self.transport = transport
         self.opened_at = opened_at
         self.idle_since = opened_at
-        self.ends: list[Callable[[], None]] = []
+        self.held: tuple[Held, ...] = ()
+        self.known: Known = _NOTHING
         # What the other processes were told: not yet anything, or the cursor.
         self.written: tuple[str | None] | None = None
-        self._cursor: Callable[[], Cursor | None] = _unknown
         self._acknowledged: Cursor | None = None
 
     @property
@@ -58,16 +85,12 @@ class OpenDelivery:
 
     @property
     def cursor(self) -> str | None:
-        known = self._cursor()
+        known = self.known.cursor
         return None if known is None else str(known)
-
-    def read_cursor(self, source: Callable[[], Cursor | None]) -> None:
-        """Where `cursor` comes from, from now on."""
-        self._cursor = source
 
     def acknowledge(self, cursor: Cursor) -> bool:
         """Whether the client was sent `cursor`, and now says so of it, or of a later one, for the first time."""
-        sent, before = self._cursor(), self._acknowledged
+        sent, before = self.known.cursor, self._acknowledged
         if sent is None or sent.epoch != cursor.epoch or sent.seq < cursor.seq:
             return False
         if before is not None and before.epoch == cursor.epoch and before.seq >= cursor.seq:
@@ -80,8 +103,7 @@ class OpenDelivery:
         return ListedDelivery(self.identity.session_id, self.transport, platform, address, self.opened_at, self.cursor)
 
 
-def _unknown() -> Cursor | None:
-    return None
+_NOTHING = Answered(None)
 
 
 class Changes(NamedTuple):
@@ -110,32 +132,29 @@ class Sessions:
 
     # Deliveries
 
-    def open_stream(
-        self, identity: Identity, device: Device, transport: str, *, cursor: Callable[[], Cursor | None],
-        end: Callable[[], None],
-    ) -> OpenDelivery:  # fmt: skip
-        """Enters a stream; calls `end` when its session is revoked, at once if it was. `close` it in any case."""
+    def open_stream(self, identity: Identity, device: Device, transport: str, stream: Following) -> OpenDelivery:
+        """Enters a stream; revokes it when its session is revoked, at once if it was. `close` it in any case."""
         delivery = self._enter(identity, device, transport)
-        delivery.read_cursor(cursor)
-        self._end_with_session(delivery, end)
+        delivery.known = stream
+        self._hold(delivery, stream)
         return delivery
 
-    def begin_poll(self, identity: Identity, device: Device, end: Callable[[], None]) -> OpenDelivery:
-        """Enters a poll that is held now; `end` as for a stream. `end_poll` it in any case."""
+    def begin_poll(self, identity: Identity, device: Device, poll: Held) -> OpenDelivery:
+        """Enters a poll that is held now, revoked as a stream is. `end_poll` it in any case."""
         key = ((identity.user_id, identity.session_id), device)
         delivery = self._polling.get(key)
         if delivery is None:
             delivery = self._polling[key] = self._enter(identity, device, "poll")
         self._idle.pop(delivery, None)
-        self._end_with_session(delivery, end)
+        self._hold(delivery, poll)
         return delivery
 
-    def end_poll(self, delivery: OpenDelivery, end: Callable[[], None], cursor: Cursor | None) -> None:
+    def end_poll(self, delivery: OpenDelivery, poll: Held, cursor: Cursor | None) -> None:
         """The poll was answered with `cursor`, or not at all (None); its device stays listed for a while."""
-        delivery.ends.remove(end)
+        delivery.held = tuple(one for one in delivery.held if one is not poll)
         if cursor is not None:
-            delivery.read_cursor(lambda: cursor)
-        if delivery.ends:
+            delivery.known = Answered(cursor)
+        if delivery.held:
             return
         if self.is_revoked(delivery.identity):
             self._forget_poller(delivery)
@@ -190,8 +209,8 @@ class Sessions:
             return
         self._revoked[key] = kept_until
         for delivery in [one for one in self._open.get(user_id, {}).values() if one.key == key]:
-            for end in list(delivery.ends):
-                end()
+            for one in delivery.held:
+                one.revoke()
             if delivery.transport == "poll":
                 self._forget_poller(delivery)
 
@@ -242,10 +261,10 @@ class Sessions:
         self._in_turn.append(delivery)
         return delivery
 
-    def _end_with_session(self, delivery: OpenDelivery, end: Callable[[], None]) -> None:
-        delivery.ends.append(end)
+    def _hold(self, delivery: OpenDelivery, one: Held) -> None:
+        delivery.held = (*delivery.held, one)
         if self.is_revoked(delivery.identity):
-            end()
+            one.revoke()
 
     def _forget_poller(self, delivery: OpenDelivery) -> None:
         self._idle.pop(delivery, None)

@@ -51,9 +51,9 @@ def live_frame(head: Cursor) -> bytes:
     return control_frame("live", b'{"head":"%b"}' % str(head).encode())
 
 
-def heartbeat_frame(head: Cursor, at: str) -> bytes:
+def heartbeat_frame(head: Cursor, at: bytes) -> bytes:
     """How far we know, at `at` (RFC 3339, UTC): a client that knows less than `head` missed something."""
-    return control_frame("heartbeat", b'{"head":"%b","at":"%b"}' % (str(head).encode(), at.encode()))
+    return b'event: heartbeat\ndata: {"head":"%b","at":"%b"}\n\n' % (str(head).encode(), at)
 
 
 def auth_expiring_frame(expires_in_s: int) -> bytes:

@@ -6,7 +6,7 @@ import os
 from aiohttp import web
 
 from orderstream.errors import OperatorError
-from orderstream.web.connection import Connection, ConnectionSettings
+from orderstream.web.connection import Connection, Connections, ConnectionSettings
 
 # A kernel queue for the connections that arrive while the loop is busy; aiohttp's default is 128.
 _BACKLOG = 4096
@@ -22,7 +22,8 @@ class Server:
         # aiohttp waits it twice: for the handler to end, and again once it was told to.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=drain_timeout_s / 2)
         self._settings = settings or ConnectionSettings()
-        self._connections: set[Connection] = set()
+        self._drain_timeout_s = drain_timeout_s
+        self._connections = Connections()
         self._listener: asyncio.Server | None = None
 
     async def start(self, host: str, port: int, *, key: str) -> None:
@@ -42,9 +43,12 @@ class Server:
             self._listener.close()
 
     async def stop(self) -> None:
-        """Waits for the handlers, `drain_timeout_s` at most, and ends what is left."""
+        """Waits for the handlers, and for clients to take their last, `drain_timeout_s` at most; ends what is left."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._drain_timeout_s
         await self.refuse()
         await self._runner.cleanup()
+        await self._connections.end(max(0.0, until - loop.time()))
 
     def _connection(self) -> Connection:
         assert self._runner.server is not None

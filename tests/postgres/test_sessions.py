@@ -34,7 +34,10 @@ class Node:
         self.cursor = Cursor("0a0a0a0a", 7)
 
     def stream(self, identity: Identity = PHONE) -> OpenDelivery:
-        return self.sessions.open_stream(identity, DEVICE, "sse", cursor=lambda: self.cursor, end=lambda: None)
+        return self.sessions.open_stream(identity, DEVICE, "sse", self)
+
+    def revoke(self) -> None:
+        """A stream's, as `cursor` is."""
 
     async def seen(self, user_id: str = "ann") -> list[tuple[str, str | None]]:
         """Session and cursor of what the others have open."""

@@ -172,7 +172,7 @@ async def edge(
         ),
         open_sessions=logins.sessions,
         session_store=logins,
-        stream_settings=StreamSettings(),
+        stream_settings=StreamSettings(send_timeout_s=(connections or ConnectionSettings()).send_timeout_s),
         poll_settings=polls or PollSettings(),
         limits=Limits(limits or LimitSettings(), clock=lambda: served.now),
         cors_origins=frozenset({ORIGIN}),

@@ -219,7 +219,7 @@ async def test_session_3_slow_client_is_cut_off_when_its_login_is_ended(served: 
         await loop.sock_sendall(slow, request("/v1/orders/stream", None, Authorization=of("phone")))
         await eventually(lambda: any(one.head for one in served.hub.subscribers()))
         [subscriber] = served.hub.subscribers()
-        transport = subscriber.outlet._socket  # type: ignore[attr-defined]
+        transport = subscriber.outlet._transport  # type: ignore[attr-defined]
         written = 0
         while not (transport.get_write_buffer_size() if where == "transport" else written > 150_000):
             served.store.place("ann", reason="x" * 30_000)
