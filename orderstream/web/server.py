@@ -23,7 +23,7 @@ class Server:
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=drain_timeout_s / 2)
         self._settings = settings or ConnectionSettings()
         self._drain_timeout_s = drain_timeout_s
-        self._connections = Connections()
+        self.connections = Connections()
         self._listener: asyncio.Server | None = None
 
     async def start(self, host: str, port: int, *, key: str) -> None:
@@ -48,8 +48,8 @@ class Server:
         until = loop.time() + self._drain_timeout_s
         await self.refuse()
         await self._runner.cleanup()
-        await self._connections.end(max(0.0, until - loop.time()))
+        await self.connections.end(max(0.0, until - loop.time()))
 
     def _connection(self) -> Connection:
         assert self._runner.server is not None
-        return Connection(self._runner.server, self._settings, self._connections)
+        return Connection(self._runner.server, self._settings, self.connections)
