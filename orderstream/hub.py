@@ -60,7 +60,8 @@ class Channel:
         self.log = log
         self.loading = False
         self.idle_since = 0.0
-        self.subscribers: list[Subscriber] = []
+        # Mostly one.
+        self.subscribers: tuple[Subscriber, ...] = ()
 
 
 class Subscriber:
@@ -134,7 +135,7 @@ class Hub:
             raise Unavailable("this process is being stopped", retry_after_s=1.0)
         channel = self._channels.get(user_id) or self._open(user_id)
         subscriber = Subscriber(self, channel, Delivery(cursor), outlet)
-        channel.subscribers.append(subscriber)
+        channel.subscribers = (*channel.subscribers, subscriber)
         self._idle.pop(user_id, None)
         self._load_if_wanted(channel)
         return subscriber
@@ -142,7 +143,7 @@ class Hub:
     def leave(self, subscriber: Subscriber) -> None:
         """Called by `Subscriber.close`."""
         channel = subscriber.channel
-        channel.subscribers.remove(subscriber)
+        channel.subscribers = tuple(one for one in channel.subscribers if one is not subscriber)
         if not channel.subscribers:
             channel.idle_since = self._clock()
             self._idle[channel.user_id] = channel
@@ -161,7 +162,7 @@ class Hub:
     def subscribers(self) -> Iterator[Subscriber]:
         """All of them, as they are now."""
         for channel in list(self._channels.values()):
-            yield from list(channel.subscribers)
+            yield from channel.subscribers
 
     def event(self, user_id: str, cursor: Cursor) -> Event | None:
         """The user's event of `cursor`, where it is in memory: the table is not asked. `user_id` is the authenticated
@@ -293,7 +294,7 @@ class Hub:
         del self._idle[user_id], self._channels[user_id]
 
     def _wake(self, channel: Channel) -> None:
-        for subscriber in list(channel.subscribers):
+        for subscriber in channel.subscribers:
             subscriber.pump()
 
     def _load_if_wanted(self, channel: Channel) -> None:
@@ -323,7 +324,7 @@ class Hub:
         return min((cursor.seq for cursor in known if cursor and cursor.epoch == self.epoch), default=NOTHING_AFTER)
 
     def _turn_away(self, channel: Channel, error: Unavailable) -> None:
-        for subscriber in list(channel.subscribers):
+        for subscriber in channel.subscribers:
             if subscriber.delivery.state is State.LOADING:
                 subscriber.outlet.fail(error)
 

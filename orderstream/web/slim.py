@@ -66,24 +66,25 @@ class Streams(NamedTuple):
 STREAMS: web.AppKey[Streams] = web.AppKey("streams", Streams)
 
 
-class SlimStream(Heir):
-    """An Outlet, a protocol, what hangs on the wheel, and what a session's end ends."""
+class SlimStream(Heir, OpenDelivery):
+    """A protocol, an Outlet, what hangs on the wheel, and its own entry among the open deliveries."""
 
     __slots__ = (
-        *("_connections", "_deadline", "_ended", "_entered", "_expiry", "_identity", "_items", "_received_bytes"),
-        *("_request_id", "_shared", "_size_bytes", "_subscriber", "_trace_id", "_transport"),
+        *("_connections", "_deadline", "_ended", "_expiry", "_items", "_received_bytes", "_request_id"),
+        *("_shared", "_size_bytes", "_subscriber", "_trace_id", "_transport"),
     )
 
     transport = "sse"
 
-    def __init__(self, shared: Streams, identity: Identity, request_id: str, trace_id: str | None) -> None:
+    def __init__(
+        self, shared: Streams, identity: Identity, device: Device, request_id: str, trace_id: str | None
+    ) -> None:
         """The names are those of the request, for the line that is logged at the end."""
+        super().__init__(identity, device)
         self._shared = shared
-        self._identity = identity
         self._request_id = request_id
         self._trace_id = trace_id
         self._subscriber: Subscriber | None = None
-        self._entered: OpenDelivery | None = None
         self._expiry: Expiry | None = None
         # While it runs, the client is to take what waits for it.
         self._deadline: asyncio.TimerHandle | None = None
@@ -99,20 +100,18 @@ class SlimStream(Heir):
         self._transport = transport
         self._connections = connections
 
-    def begin(self, device: Device, cursor: str | None) -> None:
+    def begin(self, cursor: str | None) -> None:
         """Once the connection was handed over; ends the stream where it may not be."""
-        shared, identity = self._shared, self._identity
+        shared, user_id = self._shared, self.identity.user_id
         shared.meter.opened(self.transport)
         self._tell("stream-opened", cursor=_shown(cursor))
-        entered = shared.sessions.open_stream(identity, device, self.transport, self)
+        shared.sessions.open_stream(self)
         if self._ended:
             # Its session was ended meanwhile.
-            shared.sessions.close(entered)
             return
-        self._entered = entered
-        shared.limits.seat_stream(identity.user_id, self)
+        shared.limits.seat_stream(user_id, self)
         try:
-            self._subscriber = shared.hub.subscribe(identity.user_id, cursor, self)
+            self._subscriber = shared.hub.subscribe(user_id, cursor, self)
         except Unavailable as error:
             self.fail(error)
             return
@@ -150,7 +149,7 @@ class SlimStream(Heir):
         self._write(farewell(reason, reconnect=reconnect, after_ms=after_ms))
         self._end(reason)
 
-    # A session's
+    # An open delivery
 
     @property
     def cursor(self) -> Cursor | None:
@@ -236,7 +235,7 @@ class SlimStream(Heir):
         self._end("slow-consumer")
 
     def _watch_credential(self) -> None:
-        settings, expires_at = self._shared.settings, self._identity.expires_at
+        settings, expires_at = self._shared.settings, self.identity.expires_at
         ahead_s = settings.auth_expiring_s + _BEATS_AHEAD * settings.heartbeat_s
         if self._expiry is None and expires_at - time.time() < ahead_s:
             self._expiry = Expiry(
@@ -260,15 +259,13 @@ class SlimStream(Heir):
             self._expiry.cancel()
         if self._subscriber is not None:
             self._subscriber.close()
-        shared.limits.leave_stream(self._identity.user_id, self)
-        open_s = 0.0
-        if self._entered is not None:
-            shared.sessions.close(self._entered)
-            open_s = time.time() - self._entered.opened_at
+        shared.limits.leave_stream(self.identity.user_id, self)
+        shared.sessions.close(self)
         shared.meter.closed(self.transport, reason)
-        self._tell("stream-closed", cursor=str(known) if known else None, open_s=round(open_s, 3), reason=reason)
+        open_s = round(time.time() - self.opened_at, 3)
+        self._tell("stream-closed", cursor=str(known) if known else None, open_s=open_s, reason=reason)
         # Each refers to us, too.
-        self._subscriber = self._entered = self._expiry = None
+        self._subscriber = self._expiry = None
         self._items = ()
         if not self._transport.is_closing():
             self._set_deadline()
@@ -276,9 +273,9 @@ class SlimStream(Heir):
 
     def _tell(self, event: str, **fields: object) -> None:
         """In nobody's context: the request that opened the stream is over, and another's may be what ends it."""
-        (user_id, session_id, _), names = self._identity, log_fields(self._request_id, self._trace_id)
-        who = {**names, "user_id": user_id, "session_id": session_id, "transport": self.transport}
-        Context().run(lambda: _log.info(event, **who, **fields))
+        identity, names = self.identity, log_fields(self._request_id, self._trace_id)
+        who = {"user_id": identity.user_id, "session_id": identity.session_id, "transport": self.transport}
+        Context().run(lambda: _log.info(event, **names, **who, **fields))
 
 
 def farewell(reason: str, *, reconnect: bool, after_ms: int) -> bytes:

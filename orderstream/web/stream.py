@@ -78,14 +78,14 @@ async def stream(request: web.Request) -> web.StreamResponse:
     limits.admit_stream()
     # What the browser remembers wins over what its page knew when it was loaded.
     cursor = request.headers.get("Last-Event-ID") or request.query.get("cursor") or None
-    device = device_of(request)
-    opened = SlimStream(request.app[STREAMS], identity, request_id(request), trace_id(request))
+    names = (request_id(request), trace_id(request))
+    opened = SlimStream(request.app[STREAMS], identity, device_of(request), *names)
     response = await _head(request)
     # From here on nothing is awaited: whoever drains, or ends the session, comes before this or finds a whole stream.
     connection = request.protocol
     assert isinstance(connection, Connection)
     connection.hand_over(opened)
-    opened.begin(device, cursor)
+    opened.begin(cursor)
     return response
 
 

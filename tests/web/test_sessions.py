@@ -13,7 +13,7 @@ import pytest
 
 from orderstream.core.cursor import Cursor
 from orderstream.ports import OrdersPage
-from orderstream.sessions import ListedDelivery
+from orderstream.sessions import ListedDelivery, OpenDelivery
 from orderstream.web.limits import LimitSettings
 from orderstream.web.seats import AUTHENTICATOR, SESSION_STORE, SESSIONS
 from tests.services import SECRET
@@ -126,9 +126,9 @@ async def test_session_3_stream_that_opens_while_its_login_is_ended_does_not_sur
     sessions = served.app[SESSIONS]
     open_stream = sessions.open_stream
 
-    def revoke_first(identity: Any, *arguments: Any, **named: Any) -> Any:
+    def revoke_first(stream: OpenDelivery) -> None:
         sessions.revoke("ann", "phone", FOREVER)
-        return open_stream(identity, *arguments, **named)
+        open_stream(stream)
 
     sessions.open_stream = revoke_first  # type: ignore[method-assign]
     answer = await served.ask("/v1/orders/stream", None, Authorization=of("phone"))
