@@ -25,7 +25,7 @@ from orderstream.core.delivery import (
     State,
     Wait,
 )
-from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.events import Event, SequencedEvent, encoded
 from orderstream.core.log import ChannelLog, ChannelPage
 from orderstream.errors import Unavailable
 from orderstream.ports import Meter, Outlet, Store
@@ -84,6 +84,8 @@ class Subscriber:
                 self._hub.resumed(delivery)
             if isinstance(action, Send):
                 outlet.send(action.items)
+                if action.last:
+                    break
             else:
                 if not isinstance(action, Wait):
                     self._hub.read(self, action)
@@ -188,7 +190,7 @@ class Hub:
             if row.epoch != self.epoch:
                 self.renew(row.epoch)
             channel = self._channels.get(row.user_id)
-            if channel is not None and channel.log.append(Event(row)):
+            if channel is not None and channel.log.append(encoded(row)):
                 touched[row.user_id] = channel
         for channel in touched.values():
             if channel.log.warm:

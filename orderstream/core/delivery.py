@@ -16,6 +16,8 @@ import enum
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from orderstream.core import frames
 from orderstream.core.cursor import Cursor, parse_cursor
 from orderstream.core.events import Event
@@ -80,10 +82,11 @@ class Snapshot(NamedTuple):
     orders: Sequence[bytes]
 
 
-class Send(NamedTuple):
-    """Give these to the transport, and ask again."""
+class Send(msgspec.Struct, frozen=True, gc=False):
+    """Give these to the transport, and ask again, unless they are the `last` for now."""
 
     items: Sequence[Item]
+    last: bool = False
 
 
 class Wait(NamedTuple):
@@ -142,6 +145,9 @@ class Delivery:
 
     def advance(self, log: ChannelLog, *, max_bytes: int = 65_536) -> Action:
         """Gives the next thing to do, about `max_bytes` of it."""
+        if self.state is State.LIVE and log.warm and self._epoch == log.epoch:
+            # As a rule. Nothing is pending, and nothing being read.
+            return self._follow(log, max_bytes)
         if self.state is State.CLOSED:
             return _WAIT
         if self._pending:
@@ -202,18 +208,19 @@ class Delivery:
         return self.advance(log)
 
     def _follow(self, log: ChannelLog, max_bytes: int) -> Action:
+        position, head = self.position, log.head
         # A snapshot may be ahead of a log whose follower is late: then there is nothing to say until it came up.
-        if self.position >= log.head:
+        if position >= head:
             if self.state is State.LIVE:
                 return _WAIT
             self.state = State.LIVE
-            return Send([Live(Cursor(log.epoch, self.position))])
-        if not log.holds_after(self.position):
+            return Send((Live(Cursor(log.epoch, position)),), True)
+        if not log.holds_after(position):
             self.state = State.REPLAYING
-            return self._read(ReadEvents(self.position))
-        events = log.after(self.position, max_bytes)
+            return self._read(ReadEvents(position))
+        events = log.after(position, max_bytes)
         self.position = events[-1].seq
-        return Send(events)
+        return Send(events, self.state is State.LIVE and self.position == head)
 
     def _take_pending(self, max_bytes: int) -> Sequence[Item]:
         items: list[Item] = []

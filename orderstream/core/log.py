@@ -51,10 +51,13 @@ class ChannelLog:
 
     def holds_after(self, seq: int) -> bool:
         """Whether everything after `seq` is in memory."""
-        return seq >= self.tail - 1
+        return seq >= self.head - len(self._events)
 
     def after(self, seq: int, max_bytes: int) -> Sequence[Event]:
         """The events that follow `seq`, at least one and no more than fit `max_bytes`; `seq` must be held or older."""
+        if seq == self.head - 1 and self._events:
+            # As a rule.
+            return (self._events[-1],)
         run: list[Event] = []
         for event in self._events[max(0, seq + 1 - self.tail) :]:
             max_bytes -= len(event.frame)

@@ -89,7 +89,7 @@ class PrometheusMeter:
         self._bytes.counts[(transport,)] += size_bytes
         now_s, observe, counts = self._clock(), self.sent_latencies.series[transport].observe, self._events.counts
         for item in items:
-            if isinstance(item, Event):
+            if type(item) is Event:
                 observe(now_s - item.written_at)
                 counts[transport, item.name] += 1
             elif isinstance(item, Reset):

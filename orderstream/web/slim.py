@@ -71,7 +71,7 @@ class SlimStream(Heir, OpenDelivery):
 
     __slots__ = (
         *("_connections", "_deadline", "_ended", "_expiry", "_items", "_received_bytes", "_request_id"),
-        *("_shared", "_size_bytes", "_subscriber", "_trace_id", "_transport"),
+        *("_shared", "_size_bytes", "_subscriber", "_trace_id", "_transport", "ready"),
     )
 
     transport = "sse"
@@ -92,6 +92,8 @@ class SlimStream(Heir, OpenDelivery):
         self._size_bytes = 0
         self._received_bytes = 0
         self._ended = False
+        # Whether it takes more now: not too much at once, nor while the client does not take it.
+        self.ready = True
 
     # Opening
 
@@ -121,13 +123,11 @@ class SlimStream(Heir, OpenDelivery):
 
     # An Outlet
 
-    @property
-    def ready(self) -> bool:
-        return self._size_bytes < HIGH_WATER_BYTES and self._deadline is None and not self._ended
-
     def send(self, items: Sequence[Item]) -> None:
         self._items = [*self._items, *items] if self._items else items
-        self._size_bytes += sum([len(item.frame) for item in items])
+        self._size_bytes += len(items[0].frame) if len(items) == 1 else sum([len(item.frame) for item in items])
+        if self._size_bytes >= HIGH_WATER_BYTES:
+            self.ready = False
 
     def flush(self) -> None:
         items = self._items
@@ -137,8 +137,9 @@ class SlimStream(Heir, OpenDelivery):
         self._items, self._size_bytes = (), 0
         self._write(items[0].frame if len(items) == 1 else b"".join([item.frame for item in items]))
         self._shared.meter.sent(self.transport, items, size_bytes)
-        if size_bytes >= HIGH_WATER_BYTES and self._deadline is None:
+        if size_bytes >= HIGH_WATER_BYTES and self._deadline is None and not self._ended:
             # More was held back, and the kernel took all of this at once: nobody else would call.
+            self.ready = True
             asyncio.get_running_loop().call_soon(self._pump, context=Context())
 
     def fail(self, error: Unavailable) -> None:
@@ -189,12 +190,14 @@ class SlimStream(Heir, OpenDelivery):
     def pause_writing(self) -> None:
         """The transport holds more than it should: the client has `send_timeout_s` to take it, or is cut off."""
         if not self._ended and self._deadline is None:
+            self.ready = False
             self._shared.meter.slowed()
             self._set_deadline()
 
     def resume_writing(self) -> None:
         if not self._ended and self._deadline is not None:
             self._caught_up()
+            self.ready = True
             self._pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -251,7 +254,7 @@ class SlimStream(Heir, OpenDelivery):
         if self._ended:
             return
         known = self.cursor
-        self._ended = True
+        self._ended, self.ready = True, False
         shared = self._shared
         if self._deadline is not None:
             self._caught_up()

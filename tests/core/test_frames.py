@@ -39,7 +39,7 @@ def test_control_frame_has_no_id(frame: bytes, name: str, body: object) -> None:
 
 def test_event_frame_has_its_cursor_as_id() -> None:
     """One `data` line, the JSON as it came."""
-    frame = frames.event_frame(HEAD, "order", b'{"reason":"a\\nb"}')
+    frame = frames.event_frame(*HEAD, "order", '{"reason":"a\\nb"}')
     assert read(frame) == {"id": "0a0a0a0a.7", "event": "order", "data": '{"reason":"a\\nb"}'}
 
 
