@@ -1,6 +1,7 @@
 """Puts the parts of one process together, runs them, and takes them down: the one place that names concrete parts."""
 
 import asyncio
+import gc
 import math
 import os
 import random
@@ -53,6 +54,10 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _SWEEP_S = 10.0
+# Of Python's garbage collector: how many objects more before it looks at the youngest, and how many such looks before
+# it looks at those that are older. Nearly all that we hold lives for hours and is freed by its last reference; with
+# Python's 700, 10, 10 it looked at all of it, for half a second, while 8,000 clients reconnected.
+_COLLECT_EVERY = (10_000, 5, 100)
 
 Extend = Callable[[PublicApp], None]
 S = TypeVar("S", bound=msgspec.Struct)
@@ -267,6 +272,13 @@ class Service:
             self.failed.set_result(None)
 
 
+def settle_collector() -> None:
+    """Once everything is loaded: modules and parts stay for ever, and what comes then mostly stays for long."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_EVERY)
+
+
 async def serve(settings: Settings, extend: Extend | None = None) -> int:
     """Runs until SIGTERM or SIGINT, drains, and gives the exit status; a second signal exits at once."""
     settings.require("database_url")
@@ -281,6 +293,7 @@ async def serve(settings: Settings, extend: Extend | None = None) -> int:
         service = Service(settings, extend, tracing)
         try:
             await service.start()
+            settle_collector()
             await _first(told.wait(), service.failed)
         finally:
             await service.stop()

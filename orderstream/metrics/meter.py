@@ -10,7 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 from orderstream import __version__
 from orderstream.core.delivery import Item, Reset
 from orderstream.core.events import Event, SequencedEvent
-from orderstream.metrics.tallies import CountFamily, LatencyFamily
+from orderstream.metrics.tallies import LatencyFamily, SentFamilies
 
 _BATCH_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 
@@ -47,16 +47,12 @@ class PrometheusMeter:
         self._batches = Histogram(
             "orderstream_sequencer_batch_events", "Events in a step.", buckets=_BATCH_BUCKETS, registry=registry
         )
-        self._events = CountFamily("orderstream_events_sent", "Events written to clients.", ("transport", "event"))
-        self._bytes = CountFamily("orderstream_bytes_sent", "Bytes written to clients.", ("transport",))
+        self.sent_tallies = SentFamilies()
         self._sequenced = LatencyFamily(
             "orderstream_written_to_sequenced_seconds", "From the trigger's written_at to the sequencer's commit."
         )
         self._followed = LatencyFamily(
             "orderstream_written_to_followed_seconds", "From the trigger's written_at to this process."
-        )
-        self.sent_latencies = LatencyFamily(
-            "orderstream_written_to_sent_seconds", "From the trigger's written_at to the socket.", "transport"
         )
         self._acknowledged = LatencyFamily(
             "orderstream_written_to_acknowledged_seconds",
@@ -69,8 +65,8 @@ class PrometheusMeter:
         )
         for family in (
             self._canary,
-            *(self._events, self._bytes),
-            *(self._sequenced, self._followed, self.sent_latencies, self._acknowledged, self._loop_lag),
+            self.sent_tallies,
+            *(self._sequenced, self._followed, self._acknowledged, self._loop_lag),
         ):
             registry.register(family)
 
@@ -86,12 +82,13 @@ class PrometheusMeter:
         self._resumes.labels(source).inc()
 
     def sent(self, transport: str, items: Sequence[Item], size_bytes: int) -> None:
-        self._bytes.counts[(transport,)] += size_bytes
-        now_s, observe, counts = self._clock(), self.sent_latencies.series[transport].observe, self._events.counts
+        tally = self.sent_tallies.of[transport]
+        tally.size_bytes += size_bytes
+        now_s, observe, counts = self._clock(), tally.latencies.observe, tally.events
         for item in items:
             if type(item) is Event:
                 observe(now_s - item.written_at)
-                counts[transport, item.name] += 1
+                counts[item.name] += 1
             elif isinstance(item, Reset):
                 self._resets.labels(item.reason).inc()
 

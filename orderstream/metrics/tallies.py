@@ -64,16 +64,35 @@ class LatencyFamily:
         yield family
 
 
-class CountFamily:
-    """Counters of one name, a series for each tuple of label values. `counts[values] += n` counts."""
+class SentTally:
+    """What one transport was sent; `events` by their names."""
 
-    def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
-        self._name, self._documentation, self._labels = name, documentation, labels
-        self.counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    __slots__ = ("events", "latencies", "size_bytes")
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self.events: defaultdict[str, int] = defaultdict(int)
+        self.latencies = Latencies()
+
+
+class SentFamilies:
+    """Three families of one tally for each transport, so that an event's counting looks up one."""
+
+    def __init__(self) -> None:
+        self.of: defaultdict[str, SentTally] = defaultdict(SentTally)
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry at every scrape."""
-        family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
-        for values, count in self.counts.items():
-            family.add_metric(values, count)
-        yield family
+        events = CounterMetricFamily(
+            "orderstream_events_sent", "Events written to clients.", labels=("transport", "event")
+        )
+        sizes = CounterMetricFamily("orderstream_bytes_sent", "Bytes written to clients.", labels=("transport",))
+        latencies = LatencyFamily(
+            "orderstream_written_to_sent_seconds", "From the trigger's written_at to the socket.", "transport"
+        )
+        for transport, tally in self.of.items():
+            sizes.add_metric((transport,), tally.size_bytes)
+            latencies.series[transport] = tally.latencies
+            for name, count in tally.events.items():
+                events.add_metric((transport, name), count)
+        yield from (events, sizes, *latencies.collect())
