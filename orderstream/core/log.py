@@ -30,7 +30,8 @@ class ChannelLog:
     __slots__ = ("_events", "_max_bytes", "_max_events", "epoch", "head", "oldest", "size_bytes", "warm")
 
     def __init__(self, *, max_events: int = 256, max_bytes: int = 262_144) -> None:
-        self._events: list[Event] = []
+        # Most logs of most users are empty, and then no list takes memory.
+        self._events: list[Event] | tuple[()] = ()
         self._max_events = max_events
         self._max_bytes = max_bytes
         self.epoch = ""
@@ -106,12 +107,15 @@ class ChannelLog:
 
     def chill(self) -> None:
         """Forgets everything: what is held no longer joins the table, or the epoch changed."""
-        self._events.clear()
+        self._events = ()
         self.size_bytes = 0
         self.warm = False
 
     def _add(self, event: Event) -> None:
-        self._events.append(event)
+        if self._events:
+            self._events.append(event)
+        else:
+            self._events = [event]
         self.epoch = event.epoch
         self.head = event.seq
         self.size_bytes += len(event.frame)
@@ -125,7 +129,7 @@ class ChannelLog:
         while gone < len(self._events) - 1 and (len(self._events) - gone > keep_events or self.size_bytes > keep_bytes):
             self.size_bytes -= len(self._events[gone].frame)
             gone += 1
-        del self._events[:gone]
+        self._events = list(self._events[gone:])
 
 
 def _run_to(head: int, events: Sequence[Event]) -> Sequence[Event]:

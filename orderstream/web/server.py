@@ -24,23 +24,36 @@ class Server:
         self._settings = settings or ConnectionSettings()
         self._drain_timeout_s = drain_timeout_s
         self.connections = Connections()
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
 
-    async def start(self, host: str, port: int, *, key: str) -> None:
-        """Listens; raises OperatorError that names the settings `key` where it cannot."""
+    async def start(self, host: str, port: int, *, key: str, shared: bool = False) -> None:
+        """Listens, on a `shared` port beside other processes; raises OperatorError that names the settings `key` where
+        it cannot."""
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
         try:
-            self._listener = await loop.create_server(self._connection, host, port, backlog=_BACKLOG)
+            await self._listen(host, port, shared)
         except OSError as error:
             # asyncio writes the address into strerror, and each loop in its own words.
             reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
             raise OperatorError(f"cannot listen on {host}:{port} ({key}): {reason}") from None
 
+    async def listen_for_itself(self) -> int:
+        """Listens on one more port, on loopback, and gives it: what connects to it comes to this process."""
+        listener = await self._listen("127.0.0.1", 0, shared=False)
+        return int(listener.sockets[0].getsockname()[1])
+
+    async def _listen(self, host: str, port: int, shared: bool) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(
+            self._connection, host, port, backlog=_BACKLOG, reuse_port=True if shared else None
+        )
+        self._listeners.append(listener)
+        return listener
+
     async def refuse(self) -> None:
-        """Closes the listening socket; what is open goes on."""
-        if self._listener is not None:
-            self._listener.close()
+        """Closes the listening sockets; what is open goes on."""
+        for listener in self._listeners:
+            listener.close()
 
     async def stop(self) -> None:
         """Waits for the handlers, and for clients to take their last, `drain_timeout_s` at most; ends what is left."""
