@@ -30,6 +30,8 @@ _MAX_WAIT_S = 60.0
 # A poll of another tab ends within a minute at most, and mostly sooner.
 _POLL_RETRY_S = 5.0
 
+_ADDRESS: web.RequestKey[str] = web.RequestKey("address", str)
+
 
 class LimitSettings(msgspec.Struct, frozen=True):
     """From the settings of the same names."""
@@ -38,7 +40,7 @@ class LimitSettings(msgspec.Struct, frozen=True):
     max_streams_per_user: int = 20
     max_polls: int = 20_000
     max_polls_per_user: int = 20
-    new_streams_per_s: float = 1000.0
+    new_streams_per_s: float = 2000.0
     requests_per_user_per_minute: int = 1200
     requests_per_address_per_minute: int = 12_000
     limiter_max_keys: int = 100_000
@@ -74,8 +76,11 @@ class Limits:
 
     def address_of(self, request: web.BaseRequest) -> str:
         """Of whoever is at the other end, behind the proxies that are trusted; a network where it is IPv6."""
-        forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", []))
-        return client_address(request.remote or "", forwarded_for, self._trusted)
+        known = request.get(_ADDRESS)
+        if known is None:
+            forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", []))
+            known = request[_ADDRESS] = client_address(request.remote or "", forwarded_for, self._trusted)
+        return known
 
     def admit_user(self, user_id: str) -> None:
         """Counts a request of an authenticated user; raises TooManyRequests."""

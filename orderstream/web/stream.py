@@ -32,6 +32,8 @@ class EventStreamResponse(EventSourceResponse):
     """
 
     _length_check = False
+    # The head waits for `retry`, which follows at once: one write, and one packet.
+    _send_headers_immediately = False
 
     def __init__(self, *, send_timeout_s: float) -> None:
         super().__init__(send_timeout=send_timeout_s)
