@@ -21,6 +21,7 @@ from orderstream.errors import DatabaseUnavailable, DatabaseUnreachable, Setting
 from orderstream.hub import Hub, HubLimits
 from orderstream.metrics import PrometheusMeter
 from orderstream.metrics.gauges import Gauges, Readings
+from orderstream.metrics.status import Watch
 from orderstream.ports import Meter
 from orderstream.postgres import migrations
 from orderstream.postgres.canary import CanaryOrder
@@ -128,7 +129,7 @@ class Service:
         self._public = self._make_public()
         if extend is not None:
             extend(self._public)
-        admin = make_admin_app(self.meter.registry, self.checks)
+        admin = make_admin_app(self.meter.registry, self.checks, Watch(self.meter.registry, self.checks).look)
         connections = part_of(settings, ConnectionSettings)
         self._public_server = Server(self._public, drain_timeout_s=settings.drain_timeout_s, settings=connections)
         self._admin_server = Server(admin, drain_timeout_s=1.0)
