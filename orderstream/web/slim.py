@@ -1,7 +1,7 @@
 """An open stream: the protocol of its connection, and all that is kept of it.
 
 While an aiohttp handler runs, its task, request, response, parser and timers stay: 20 KB, of which an idle stream needs
-nothing once its response's head is out (docs/decisions/0008). So the handler in `stream` opens a stream, gives it the
+nothing once its response's head is out (docs/decisions/0009). So the handler in `stream` opens a stream, gives it the
 connection (`Connection.hand_over`) and returns. From then on the transport calls this object, and nothing else.
 
     opened by      `begin`, at the end of the handler: nothing is awaited between the hand-over and its return
