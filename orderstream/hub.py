@@ -194,7 +194,8 @@ class Hub:
                 touched[row.user_id] = channel
         for channel in touched.values():
             if channel.log.warm:
-                self._wake(channel)
+                for subscriber in channel.subscribers:
+                    subscriber.pump()
             else:
                 self._load_if_wanted(channel)
 

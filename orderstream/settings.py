@@ -247,8 +247,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=100,
             le=10_000_000,
-            description="Users and addresses whose requests are counted, some 300 bytes each; the longest unseen is "
-            "forgotten",
+            description="Users whose requests are counted, and as many addresses, some 200 bytes each; the longest "
+            "unseen is forgotten",
         ),
     ] = 100_000
     trusted_proxies: Annotated[

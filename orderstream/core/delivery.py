@@ -215,10 +215,10 @@ class Delivery:
                 return _WAIT
             self.state = State.LIVE
             return Send((Live(Cursor(log.epoch, position)),), True)
-        if not log.holds_after(position):
+        events = log.after(position, max_bytes)
+        if not events:
             self.state = State.REPLAYING
             return self._read(ReadEvents(position))
-        events = log.after(position, max_bytes)
         self.position = events[-1].seq
         return Send(events, self.state is State.LIVE and self.position == head)
 

@@ -55,12 +55,15 @@ class ChannelLog:
         return seq >= self.head - len(self._events)
 
     def after(self, seq: int, max_bytes: int) -> Sequence[Event]:
-        """The events that follow `seq`, at least one and no more than fit `max_bytes`; `seq` must be held or older."""
+        """The events that follow `seq`, at least one and no more than fit `max_bytes`; none where the first of them is
+        not in memory. `seq` must be older than the head."""
         if seq == self.head - 1 and self._events:
             # As a rule.
             return (self._events[-1],)
+        if not self.holds_after(seq):
+            return ()
         run: list[Event] = []
-        for event in self._events[max(0, seq + 1 - self.tail) :]:
+        for event in self._events[seq + 1 - self.tail :]:
             max_bytes -= len(event.frame)
             if run and max_bytes < 0:
                 break

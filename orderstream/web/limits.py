@@ -47,17 +47,43 @@ class LimitSettings(msgspec.Struct, frozen=True):
     trusted_proxies: list[str] = []
 
 
+class _PerMinute(RateLimitItemPerMinute):
+    """One that is alone in its storage: its keys are as they are, and no text is kept for them."""
+
+    def key_for(self, *identifiers: bytes | str | int | float) -> str:
+        [key] = identifiers
+        return str(key)
+
+
+class Rate:
+    """So many requests a minute of each key."""
+
+    def __init__(self, per_minute: int, windows: WindowStorage) -> None:
+        self._limit = _PerMinute(per_minute)
+        self._windows = windows
+        self._limiter = SlidingWindowCounterRateLimiter(windows)
+
+    def count(self, key: str) -> None:
+        """One more; raises TooManyRequests."""
+        if not self._limiter.hit(self._limit, key):
+            amount = self._limit.amount
+            wait_s = self._windows.wait_s(key, amount, self._limit.get_expiry())
+            raise TooManyRequests(f"no more than {amount} requests a minute are taken from you", wait_s)
+
+
 class Limits:
     """The counts of one process. `clock` gives seconds that only go forward."""
 
     def __init__(self, settings: LimitSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._trusted = [ip_network(network) for network in settings.trusted_proxies]
-        self._windows = WindowStorage(max_keys=settings.limiter_max_keys, clock=clock)
-        self._limiter = SlidingWindowCounterRateLimiter(self._windows)
-        self._per_user = RateLimitItemPerMinute(settings.requests_per_user_per_minute, namespace="user")
-        self._per_session = RateLimitItemPerMinute(settings.requests_per_user_per_minute, namespace="session")
-        self._per_address = RateLimitItemPerMinute(settings.requests_per_address_per_minute, namespace="address")
+
+        def rate(per_minute: int) -> Rate:
+            return Rate(per_minute, WindowStorage(max_keys=settings.limiter_max_keys, clock=clock))
+
+        self._per_user = rate(settings.requests_per_user_per_minute)
+        self._per_session = rate(settings.requests_per_user_per_minute)
+        self._per_address = rate(settings.requests_per_address_per_minute)
         self._new_streams = TokenBucket(settings.new_streams_per_s, max_wait_s=_MAX_WAIT_S)
         self._streams: Seats[Outlet] = Seats(most=settings.max_streams, most_per_key=settings.max_streams_per_user)
         self._polls: Seats[object] = Seats(most=settings.max_polls, most_per_key=settings.max_polls_per_user)
@@ -72,7 +98,7 @@ class Limits:
 
     def admit_address(self, request: web.BaseRequest) -> None:
         """Counts a request of whoever is at the other end; raises TooManyRequests."""
-        self._count(self._per_address, self.address_of(request))
+        self._per_address.count(self.address_of(request))
 
     def address_of(self, request: web.BaseRequest) -> str:
         """Of whoever is at the other end, behind the proxies that are trusted; a network where it is IPv6."""
@@ -84,13 +110,14 @@ class Limits:
 
     def admit_user(self, user_id: str) -> None:
         """Counts a request of an authenticated user; raises TooManyRequests."""
-        self._count(self._per_user, user_id)
+        self._per_user.count(user_id)
 
     def admit_session(self, identity: Identity) -> None:
         """Counts a request about the user's sessions, for the one that asks alone; raises TooManyRequests.
 
         Or whoever stole a session could keep its owner from ending it, with as many requests as the user may make."""
-        self._count(self._per_session, identity.user_id, identity.session_id)
+        # Neither id holds a NUL: no two pairs are one key.
+        self._per_session.count(f"{identity.user_id}\0{identity.session_id}")
 
     def admit_stream(self) -> None:
         """Counts a new stream; raises Overloaded where this process has no room, or not yet."""
@@ -128,11 +155,6 @@ class Limits:
             yield
         finally:
             self._polls.give_back(user_id, seat)
-
-    def _count(self, limit: RateLimitItemPerMinute, *key: str) -> None:
-        if not self._limiter.hit(limit, *key):
-            wait_s = self._windows.wait_s(limit.key_for(*key), limit.amount, limit.get_expiry())
-            raise TooManyRequests(f"no more than {limit.amount} requests a minute are taken from you", wait_s)
 
 
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)

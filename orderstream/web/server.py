@@ -8,8 +8,8 @@ from aiohttp import web
 from orderstream.errors import OperatorError
 from orderstream.web.connection import Connection, Connections, ConnectionSettings
 
-# A kernel queue for the connections that arrive while the loop is busy, which takes one at a time: as long as the system
-# allows (net.core.somaxconn, 4096 as a rule). aiohttp's default is 128.
+# A kernel queue for the connections that arrive while the loop is busy, which takes one at a time: as long as the
+# system allows (net.core.somaxconn, 4096 as a rule). aiohttp's default is 128.
 _BACKLOG = 65_535
 
 

@@ -135,7 +135,8 @@ class SlimStream(Heir, OpenDelivery):
             return
         size_bytes = self._size_bytes
         self._items, self._size_bytes = (), 0
-        self._write(items[0].frame if len(items) == 1 else b"".join([item.frame for item in items]))
+        if not self._ended and not self._transport.is_closing():
+            self._transport.write(items[0].frame if len(items) == 1 else b"".join([item.frame for item in items]))
         self._shared.meter.sent(self.transport, items, size_bytes)
         if size_bytes >= HIGH_WATER_BYTES and self._deadline is None and not self._ended:
             # More was held back, and the kernel took all of this at once: nobody else would call.
