@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from orderstream import __version__
 from orderstream.configuration import CONFIG_VARIABLE, load, read
@@ -53,22 +54,30 @@ def cli(context: click.Context, config: Path | None) -> None:
 
 
 @cli.command(short_help="Serve streams, long-polls and queries.")
+@click.option("--processes", type=click.IntRange(1, 256), default=1, help="As many on one port; one for each core.")
+@click.option("--worker", type=click.IntRange(0), hidden=True, help="Which of several this process is.")
 @click.pass_context
-def serve(context: click.Context) -> None:
+def serve(context: click.Context, processes: int, worker: int | None) -> None:
     """Serve streams, long-polls and queries until SIGTERM; a second signal stops at once.
 
     Needs database_url (migrated) and a key for JWTs: jwt_secret, jwt_public_key or jwks_url.
-    Metrics and health are on admin_listen.
+    Metrics and health are on admin_listen; those of a second process one port further, and so on.
 
     \b
       ORDERSTREAM_DATABASE_URL=postgresql://me:secret@db/orders \\
       ORDERSTREAM_JWT_SECRET=$(cat jwt_secret) orderstream serve
+      orderstream serve --processes 4
     """
     settings = _settings(context)
     settings.require("database_url")
     settings.require_jwt_key()
-    from orderstream import app
+    from orderstream import app, supervisor
 
+    if worker is not None:
+        settings = msgspec.structs.replace(settings, admin_listen=supervisor.admin_listen_of(settings, worker))
+        sys.exit(_run(app.serve(settings, orphaned=supervisor.orphaned)))
+    if processes > 1:
+        sys.exit(_run(supervisor.supervise(settings, processes, context.obj)))
     sys.exit(_run(app.serve(settings)))
 
 

@@ -6,12 +6,20 @@ from typing import Generic, TypeVar
 
 from orderstream.errors import Unavailable
 
+# Who comes alone is answered soon. In a crowd, such as after a restart, all are answered sooner where they wait for
+# each other: at 2,000 a second, 200 share a question that takes Postgres little longer than one of six.
+CROWD_WINDOW_S = 0.1
+_CROWD_PER_S = 50
+# A few who come together by chance are none.
+_LEAST_CROWD = 4
+
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class Collector(Generic[K, V]):
-    """`get(key)` answers from a `fetch` shared with all who ask within `window_s`, at most `max_keys` of them."""
+    """`get(key)` answers from a `fetch` shared with all who ask within `window_s`, at most `max_keys` of them; within
+    CROWD_WINDOW_S while the one before was a crowd's."""
 
     def __init__(
         self,
@@ -21,7 +29,7 @@ class Collector(Generic[K, V]):
         max_keys: int,
     ) -> None:
         self._fetch = fetch
-        self._window_s = window_s
+        self._window_s = self._next_window_s = window_s
         self._max_keys = max_keys
         self._asked: dict[K, asyncio.Future[V]] = {}
         self._flush_due: asyncio.TimerHandle | None = None
@@ -36,7 +44,7 @@ class Collector(Generic[K, V]):
             if len(self._asked) >= self._max_keys:
                 self._flush()
             elif self._flush_due is None:
-                self._flush_due = loop.call_later(self._window_s, self._flush)
+                self._flush_due = loop.call_later(self._next_window_s, self._flush)
         return await asyncio.shield(future)
 
     async def close(self) -> None:
@@ -54,6 +62,8 @@ class Collector(Generic[K, V]):
             self._flush_due.cancel()
             self._flush_due = None
         asked, self._asked = self._asked, {}
+        crowd = len(asked) >= max(_LEAST_CROWD, min(self._max_keys, _CROWD_PER_S * self._next_window_s))
+        self._next_window_s = max(self._window_s, CROWD_WINDOW_S) if crowd else self._window_s
         task = asyncio.ensure_future(self._fetch_all(list(asked)))
         self._fetches.add(task)
         task.add_done_callback(lambda done: self._answer(asked, done))

@@ -25,7 +25,7 @@ from orderstream.core.delivery import (
     State,
     Wait,
 )
-from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.events import Event, SequencedEvent, encoded
 from orderstream.core.log import ChannelLog, ChannelPage
 from orderstream.errors import Unavailable
 from orderstream.ports import Meter, Outlet, Store
@@ -60,7 +60,8 @@ class Channel:
         self.log = log
         self.loading = False
         self.idle_since = 0.0
-        self.subscribers: list[Subscriber] = []
+        # Mostly one.
+        self.subscribers: tuple[Subscriber, ...] = ()
 
 
 class Subscriber:
@@ -83,6 +84,8 @@ class Subscriber:
                 self._hub.resumed(delivery)
             if isinstance(action, Send):
                 outlet.send(action.items)
+                if action.last:
+                    break
             else:
                 if not isinstance(action, Wait):
                     self._hub.read(self, action)
@@ -134,7 +137,7 @@ class Hub:
             raise Unavailable("this process is being stopped", retry_after_s=1.0)
         channel = self._channels.get(user_id) or self._open(user_id)
         subscriber = Subscriber(self, channel, Delivery(cursor), outlet)
-        channel.subscribers.append(subscriber)
+        channel.subscribers = (*channel.subscribers, subscriber)
         self._idle.pop(user_id, None)
         self._load_if_wanted(channel)
         return subscriber
@@ -142,7 +145,7 @@ class Hub:
     def leave(self, subscriber: Subscriber) -> None:
         """Called by `Subscriber.close`."""
         channel = subscriber.channel
-        channel.subscribers.remove(subscriber)
+        channel.subscribers = tuple(one for one in channel.subscribers if one is not subscriber)
         if not channel.subscribers:
             channel.idle_since = self._clock()
             self._idle[channel.user_id] = channel
@@ -161,7 +164,7 @@ class Hub:
     def subscribers(self) -> Iterator[Subscriber]:
         """All of them, as they are now."""
         for channel in list(self._channels.values()):
-            yield from list(channel.subscribers)
+            yield from channel.subscribers
 
     def event(self, user_id: str, cursor: Cursor) -> Event | None:
         """The user's event of `cursor`, where it is in memory: the table is not asked. `user_id` is the authenticated
@@ -187,11 +190,12 @@ class Hub:
             if row.epoch != self.epoch:
                 self.renew(row.epoch)
             channel = self._channels.get(row.user_id)
-            if channel is not None and channel.log.append(Event(row)):
+            if channel is not None and channel.log.append(encoded(row)):
                 touched[row.user_id] = channel
         for channel in touched.values():
             if channel.log.warm:
-                self._wake(channel)
+                for subscriber in channel.subscribers:
+                    subscriber.pump()
             else:
                 self._load_if_wanted(channel)
 
@@ -293,7 +297,7 @@ class Hub:
         del self._idle[user_id], self._channels[user_id]
 
     def _wake(self, channel: Channel) -> None:
-        for subscriber in list(channel.subscribers):
+        for subscriber in channel.subscribers:
             subscriber.pump()
 
     def _load_if_wanted(self, channel: Channel) -> None:
@@ -323,7 +327,7 @@ class Hub:
         return min((cursor.seq for cursor in known if cursor and cursor.epoch == self.epoch), default=NOTHING_AFTER)
 
     def _turn_away(self, channel: Channel, error: Unavailable) -> None:
-        for subscriber in list(channel.subscribers):
+        for subscriber in channel.subscribers:
             if subscriber.delivery.state is State.LOADING:
                 subscriber.outlet.fail(error)
 

@@ -4,14 +4,15 @@ Bookkeeping without I/O. A session is a login (`core.claims`); a delivery is an 
 What is to be told to the other processes is kept as marks, one a delivery, and taken in batches: opening or closing
 never waits for it, and however long the database is away, no more is held than is open or was written.
 
-An ended session never starts again here: it is first entered, then its deliveries are ended, and `open_stream` and
+An ended session never starts again here: it is first entered, then its deliveries are revoked, and `open_stream` and
 `begin_poll` look after they have entered theirs. On one event loop nothing comes between.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 from orderstream.core.claims import Identity
 from orderstream.core.cursor import Cursor
@@ -31,43 +32,45 @@ class ListedDelivery(NamedTuple):
     cursor: str | None
 
 
-class OpenDelivery:
-    """One stream, or one device that polls: then `ends` has one entry for each poll that is held."""
+class OpenDelivery(ABC):
+    """A stream, or a device that polls. A stream is its own entry, so that the entry takes no memory beside it."""
 
-    __slots__ = (
-        *("_acknowledged", "_cursor", "device", "ends", "identity", "idle_since", "number", "opened_at"),
-        *("transport", "written"),
-    )
+    __slots__ = ("_acknowledged", "address", "identity", "number", "opened_at", "platform", "written")
 
-    def __init__(self, number: int, identity: Identity, device: Device, transport: str, opened_at: float) -> None:
-        self.number = number
+    transport: ClassVar[str]
+
+    def __init__(self, identity: Identity, device: Device) -> None:
         self.identity = identity
-        self.device = device
-        self.transport = transport
-        self.opened_at = opened_at
-        self.idle_since = opened_at
-        self.ends: list[Callable[[], None]] = []
-        # What the other processes were told: not yet anything, or the cursor.
-        self.written: tuple[str | None] | None = None
-        self._cursor: Callable[[], Cursor | None] = _unknown
+        self.platform, self.address = device
+        # Given when it is entered.
+        self.number = 0
+        self.opened_at = 0.0
+        # What the other processes were told: None if nothing yet, else the cursor, "" where there was none.
+        self.written: str | None = None
         self._acknowledged: Cursor | None = None
+
+    @property
+    @abstractmethod
+    def cursor(self) -> Cursor | None:
+        """The last that was sent."""
+
+    @abstractmethod
+    def revoke(self) -> None:
+        """Its session was ended by hand: MUST end it at once. It may be over already."""
 
     @property
     def key(self) -> SessionKey:
         return self.identity.user_id, self.identity.session_id
 
     @property
-    def cursor(self) -> str | None:
-        known = self._cursor()
-        return None if known is None else str(known)
-
-    def read_cursor(self, source: Callable[[], Cursor | None]) -> None:
-        """Where `cursor` comes from, from now on."""
-        self._cursor = source
+    def shown_cursor(self) -> str:
+        """ "" where there is none."""
+        known = self.cursor
+        return "" if known is None else str(known)
 
     def acknowledge(self, cursor: Cursor) -> bool:
         """Whether the client was sent `cursor`, and now says so of it, or of a later one, for the first time."""
-        sent, before = self._cursor(), self._acknowledged
+        sent, before = self.cursor, self._acknowledged
         if sent is None or sent.epoch != cursor.epoch or sent.seq < cursor.seq:
             return False
         if before is not None and before.epoch == cursor.epoch and before.seq >= cursor.seq:
@@ -76,12 +79,41 @@ class OpenDelivery:
         return True
 
     def listed(self) -> ListedDelivery:
-        platform, address = self.device
-        return ListedDelivery(self.identity.session_id, self.transport, platform, address, self.opened_at, self.cursor)
+        return ListedDelivery(
+            *(self.identity.session_id, self.transport, self.platform, self.address, self.opened_at),
+            self.shown_cursor or None,
+        )
 
 
-def _unknown() -> Cursor | None:
-    return None
+class Held(Protocol):
+    """A poll that is held."""
+
+    def revoke(self) -> None:
+        """As of a delivery."""
+        ...
+
+
+class Poller(OpenDelivery):
+    """A device that polls; its cursor is that of the last answer."""
+
+    __slots__ = ("answered", "device", "held", "idle_since")
+
+    transport = "poll"
+
+    def __init__(self, identity: Identity, device: Device) -> None:
+        super().__init__(identity, device)
+        self.device = device
+        self.held: list[Held] = []
+        self.answered: Cursor | None = None
+        self.idle_since = 0.0
+
+    @property
+    def cursor(self) -> Cursor | None:
+        return self.answered
+
+    def revoke(self) -> None:
+        for poll in list(self.held):
+            poll.revoke()
 
 
 class Changes(NamedTuple):
@@ -99,10 +131,11 @@ class Sessions:
         self._max_polling = max_polling
         self._clock = clock
         self._numbers = 0
-        self._open: dict[str, dict[int, OpenDelivery]] = {}
-        self._polling: dict[tuple[SessionKey, Device], OpenDelivery] = {}
+        # Most users have one: a tuple of it takes a fifth of what a dict would.
+        self._open: dict[str, tuple[OpenDelivery, ...]] = {}
+        self._polling: dict[tuple[SessionKey, Device], Poller] = {}
         # Those of `_polling` that hold no poll, the longest idle first.
-        self._idle: dict[OpenDelivery, None] = {}
+        self._idle: dict[Poller, None] = {}
         self._revoked: dict[SessionKey, float] = {}
         self._unwritten: dict[int, OpenDelivery] = {}
         self._closed: dict[int, None] = {}
@@ -110,48 +143,49 @@ class Sessions:
 
     # Deliveries
 
-    def open_stream(
-        self, identity: Identity, device: Device, transport: str, *, cursor: Callable[[], Cursor | None],
-        end: Callable[[], None],
-    ) -> OpenDelivery:  # fmt: skip
-        """Enters a stream; calls `end` when its session is revoked, at once if it was. `close` it in any case."""
-        delivery = self._enter(identity, device, transport)
-        delivery.read_cursor(cursor)
-        self._end_with_session(delivery, end)
-        return delivery
+    def open_stream(self, stream: OpenDelivery) -> None:
+        """Enters it; revokes it when its session is revoked, at once if it was. `close` it in any case."""
+        self._enter(stream)
+        if self.is_revoked(stream.identity):
+            stream.revoke()
 
-    def begin_poll(self, identity: Identity, device: Device, end: Callable[[], None]) -> OpenDelivery:
-        """Enters a poll that is held now; `end` as for a stream. `end_poll` it in any case."""
+    def begin_poll(self, identity: Identity, device: Device, poll: Held) -> Poller:
+        """Enters a poll that is held now, revoked as a stream is. `end_poll` it in any case."""
         key = ((identity.user_id, identity.session_id), device)
-        delivery = self._polling.get(key)
-        if delivery is None:
-            delivery = self._polling[key] = self._enter(identity, device, "poll")
-        self._idle.pop(delivery, None)
-        self._end_with_session(delivery, end)
-        return delivery
+        poller = self._polling.get(key)
+        if poller is None:
+            poller = self._polling[key] = Poller(identity, device)
+            self._enter(poller)
+        self._idle.pop(poller, None)
+        poller.held.append(poll)
+        if self.is_revoked(identity):
+            poll.revoke()
+        return poller
 
-    def end_poll(self, delivery: OpenDelivery, end: Callable[[], None], cursor: Cursor | None) -> None:
+    def end_poll(self, poller: Poller, poll: Held, cursor: Cursor | None) -> None:
         """The poll was answered with `cursor`, or not at all (None); its device stays listed for a while."""
-        delivery.ends.remove(end)
+        poller.held.remove(poll)
         if cursor is not None:
-            delivery.read_cursor(lambda: cursor)
-        if delivery.ends:
+            poller.answered = cursor
+        if poller.held:
             return
-        if self.is_revoked(delivery.identity):
-            self._forget_poller(delivery)
+        if self.is_revoked(poller.identity):
+            self._forget_poller(poller)
             return
-        delivery.idle_since = self._clock()
-        self._idle[delivery] = None
+        poller.idle_since = self._clock()
+        self._idle[poller] = None
         if len(self._idle) > self._max_polling:
             self._forget_poller(next(iter(self._idle)))
 
     def close(self, delivery: OpenDelivery) -> None:
         """Takes it out; may be called more than once."""
         user_id, number = delivery.identity.user_id, delivery.number
-        of_user = self._open.get(user_id, {})
-        if of_user.pop(number, None) is None:
+        if not self._is_open(delivery):
             return
-        if not of_user:
+        rest = tuple(one for one in self._open[user_id] if one is not delivery)
+        if rest:
+            self._open[user_id] = rest
+        else:
             del self._open[user_id]
         self._unwritten.pop(number, None)
         if delivery.written is not None:
@@ -168,7 +202,7 @@ class Sessions:
 
     def of_user(self, user_id: str) -> list[ListedDelivery]:
         """The user's open deliveries in this process."""
-        return [delivery.listed() for delivery in self._open.get(user_id, {}).values()]
+        return [delivery.listed() for delivery in self._open.get(user_id, ())]
 
     def acknowledge(self, identity: Identity, transport: str, cursor: Cursor) -> bool:
         """Whether an open delivery of the session's had been sent `cursor` and had not said so.
@@ -176,7 +210,7 @@ class Sessions:
         So an event counts once for a delivery, and never again once a later one did, however often a client says it."""
         return any(
             delivery.acknowledge(cursor)
-            for delivery in self._open.get(identity.user_id, {}).values()
+            for delivery in self._open.get(identity.user_id, ())
             if delivery.identity.session_id == identity.session_id and delivery.transport == transport
         )
 
@@ -189,10 +223,9 @@ class Sessions:
         if kept_until <= self._clock():
             return
         self._revoked[key] = kept_until
-        for delivery in [one for one in self._open.get(user_id, {}).values() if one.key == key]:
-            for end in list(delivery.ends):
-                end()
-            if delivery.transport == "poll":
+        for delivery in [one for one in self._open.get(user_id, ()) if one.key == key]:
+            delivery.revoke()
+            if isinstance(delivery, Poller):
                 self._forget_poller(delivery)
 
     def is_revoked(self, identity: Identity) -> bool:
@@ -211,7 +244,7 @@ class Sessions:
         for number in closed:
             del self._closed[number]
         for delivery in opened:
-            delivery.written = (delivery.cursor,)
+            delivery.written = delivery.shown_cursor
         return Changes(opened, closed)
 
     def put_back(self, changes: Changes) -> None:
@@ -221,7 +254,7 @@ class Sessions:
 
     def tell_all_again(self) -> None:
         """What was told is forgotten there."""
-        self._unwritten = {number: one for of_user in self._open.values() for number, one in of_user.items()}
+        self._unwritten = {one.number: one for of_user in self._open.values() for one in of_user}
 
     def look_at_cursors(self, share: float) -> None:
         """Marks those whose cursor moved, among the next `share` (0 to 1) of all deliveries in turn.
@@ -231,31 +264,26 @@ class Sessions:
             delivery = self._in_turn.popleft()
             if self._is_open(delivery):
                 self._in_turn.append(delivery)
-                if delivery.written is not None and delivery.written != (delivery.cursor,):
+                if delivery.written is not None and delivery.written != delivery.shown_cursor:
                     self._unwritten[delivery.number] = delivery
 
-    def _enter(self, identity: Identity, device: Device, transport: str) -> OpenDelivery:
+    def _enter(self, delivery: OpenDelivery) -> None:
         self._numbers += 1
-        delivery = OpenDelivery(self._numbers, identity, device, transport, self._clock())
-        self._open.setdefault(identity.user_id, {})[delivery.number] = delivery
+        delivery.number, delivery.opened_at = self._numbers, self._clock()
+        user_id = delivery.identity.user_id
+        self._open[user_id] = (*self._open.get(user_id, ()), delivery)
         self._unwritten[delivery.number] = delivery
         self._in_turn.append(delivery)
-        return delivery
 
-    def _end_with_session(self, delivery: OpenDelivery, end: Callable[[], None]) -> None:
-        delivery.ends.append(end)
-        if self.is_revoked(delivery.identity):
-            end()
-
-    def _forget_poller(self, delivery: OpenDelivery) -> None:
-        self._idle.pop(delivery, None)
-        key = (delivery.key, delivery.device)
-        if self._polling.get(key) is delivery:
+    def _forget_poller(self, poller: Poller) -> None:
+        self._idle.pop(poller, None)
+        key = (poller.key, poller.device)
+        if self._polling.get(key) is poller:
             del self._polling[key]
-        self.close(delivery)
+        self.close(poller)
 
     def _is_open(self, delivery: OpenDelivery) -> bool:
-        return delivery.number in self._open.get(delivery.identity.user_id, {})
+        return delivery in self._open.get(delivery.identity.user_id, ())
 
 
 def _first(numbers: dict[int, OpenDelivery] | dict[int, None], most: int) -> Iterator[int]:

@@ -204,7 +204,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     poll_max_events: Annotated[int, Meta(ge=1, le=10_000, description="Events in one answer to a long-poll")] = 500
 
     max_streams: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Open streams of one process: some 10 KB and a file descriptor each")
+        int, Meta(ge=1, le=1_000_000, description="Open streams of one process: some 3 KB and a file descriptor each")
     ] = 20_000
     max_streams_per_user: Annotated[
         int,
@@ -229,7 +229,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="New streams a second in one process, and as many at once: opening costs the time that open "
             "streams need; who is refused is told when to come back",
         ),
-    ] = 1000.0
+    ] = 2000.0
     requests_per_user_per_minute: Annotated[
         int,
         Meta(ge=1, le=10_000_000, description="Requests of one user; a poller whose every poll is answered makes 600"),
@@ -247,8 +247,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=100,
             le=10_000_000,
-            description="Users and addresses whose requests are counted, some 300 bytes each; the longest unseen is "
-            "forgotten",
+            description="Users whose requests are counted, and as many addresses, some 200 bytes each; the longest "
+            "unseen is forgotten",
         ),
     ] = 100_000
     trusted_proxies: Annotated[

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from orderstream.collector import Collector
+from orderstream.collector import CROWD_WINDOW_S, Collector
 from orderstream.errors import Unavailable
 from tests.waiting import eventually
 
@@ -44,6 +44,20 @@ async def test_full_question_does_not_wait_for_the_window(oracle: Oracle) -> Non
     collector = Collector(oracle.ask, window_s=60.0, max_keys=2)
     assert await asyncio.gather(*(collector.get(key) for key in range(4))) == [0, 2, 4, 6]
     assert oracle.questions == [[0, 1], [2, 3]]
+
+
+async def test_crowd_waits_for_each_other(oracle: Oracle) -> None:
+    """Those behind it share a question although they come many windows apart; who comes alone then does not wait."""
+    collector, loop = Collector(oracle.ask, window_s=0.001, max_keys=100), asyncio.get_running_loop()
+    await asyncio.gather(*map(collector.get, range(4)))
+    first, until = asyncio.ensure_future(collector.get(4)), loop.time() + 0.02
+    while loop.time() < until:
+        await asyncio.sleep(0)
+    await asyncio.gather(first, collector.get(5))
+    assert oracle.questions == [[0, 1, 2, 3], [4, 5]]
+    asked_at = loop.time()
+    assert await collector.get(6) == 12
+    assert loop.time() - asked_at < CROWD_WINDOW_S
 
 
 async def test_failure_reaches_all_who_asked_and_nobody_after(oracle: Oracle) -> None:

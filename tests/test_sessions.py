@@ -1,6 +1,6 @@
 """The books of one process: who is open, who was logged out, and what the other processes have yet to be told."""
 
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,6 +16,32 @@ DEVICE = Device("mobile", "203.0.113.0/24")
 LATER = 5000.0
 
 
+class Held:
+    """A poll; writes its name down when it is revoked."""
+
+    def __init__(self, name: str = "", revoked: list[str] | None = None) -> None:
+        self._name, self._revoked = name, revoked
+
+    def revoke(self) -> None:
+        if self._revoked is not None:
+            self._revoked.append(self._name)
+
+
+class Stream(Held, OpenDelivery):
+    """One whose cursor is that of the book."""
+
+    transport = "sse"
+
+    def __init__(self, book: "Book", identity: Identity, *named: Any) -> None:
+        Held.__init__(self, *named)
+        OpenDelivery.__init__(self, identity, DEVICE)
+        self._book = book
+
+    @property
+    def cursor(self) -> Cursor | None:
+        return self._book.cursor
+
+
 class Book(Sessions):
     """Sessions at a time that the test sets."""
 
@@ -23,8 +49,10 @@ class Book(Sessions):
         self.now = 1000.0
         super().__init__(linger_s=60.0, max_polling=2, clock=lambda: self.now)
 
-    def stream(self, identity: Identity, end: Callable[[], None] = lambda: None) -> OpenDelivery:
-        return self.open_stream(identity, DEVICE, "sse", cursor=lambda: self.cursor, end=end)
+    def stream(self, identity: Identity, name: str = "", revoked: list[str] | None = None) -> OpenDelivery:
+        stream = Stream(self, identity, name, revoked)
+        self.open_stream(stream)
+        return stream
 
     cursor: Cursor | None = None
 
@@ -42,32 +70,25 @@ def book() -> Book:
     return Book()
 
 
-class Ends(list[str]):
-    """Who was told to end."""
-
-    def of(self, name: str) -> Callable[[], None]:
-        return lambda: self.append(name)
-
-
 def test_only_the_revoked_session_of_that_user_ends(book: Book) -> None:
     """All of its deliveries, streams and polls; nobody else's."""
-    ends = Ends()
+    revoked: list[str] = []
     for identity in (PHONE, LAPTOP, BENS):
-        book.stream(identity, ends.of(f"{identity.user_id} {identity.session_id}"))
-    book.begin_poll(PHONE, DEVICE, ends.of("poll"))
+        book.stream(identity, f"{identity.user_id} {identity.session_id}", revoked)
+    book.begin_poll(PHONE, DEVICE, Held("poll", revoked))
     book.revoke("ann", "phone", LATER)
-    assert ends == ["ann phone", "poll"]
+    assert revoked == ["ann phone", "poll"]
     assert [book.is_revoked(identity) for identity in (PHONE, LAPTOP, BENS)] == [True, False, False]
 
 
 def test_what_opens_while_its_session_is_revoked_ends_at_once(book: Book) -> None:
     """It was let in a moment before."""
-    ends = Ends()
+    revoked: list[str] = []
     book.revoke("ann", "phone", LATER)
-    book.stream(PHONE, ends.of("stream"))
-    end = ends.of("poll")
-    book.end_poll(book.begin_poll(PHONE, DEVICE, end), end, None)
-    assert ends == ["stream", "poll"]
+    book.stream(PHONE, "stream", revoked)
+    poll = Held("poll", revoked)
+    book.end_poll(book.begin_poll(PHONE, DEVICE, poll), poll, None)
+    assert revoked == ["stream", "poll"]
     assert len(book.sessions()) == 1
 
 
@@ -91,8 +112,8 @@ def test_revocation_is_over_at_its_time_and_forgotten(book: Book) -> None:
 def test_poller_is_listed_while_it_polls_and_for_a_while_after(book: Book) -> None:
     """One delivery, told once, however many polls; its cursor is that of the last answer."""
     for seq in range(3):
-        end = Ends().of("")
-        book.end_poll(book.begin_poll(PHONE, DEVICE, end), end, Cursor("0a0a0a0a", seq))
+        poll = Held()
+        book.end_poll(book.begin_poll(PHONE, DEVICE, poll), poll, Cursor("0a0a0a0a", seq))
         book.now += 59
         book.sweep()
         assert [one.cursor for one in book.of_user("ann")] == [f"0a0a0a0a.{seq}"]
@@ -105,7 +126,7 @@ def test_poller_is_listed_while_it_polls_and_for_a_while_after(book: Book) -> No
 
 def test_poller_that_holds_a_poll_is_not_idle(book: Book) -> None:
     """However long the poll is held, and although another of the same device was answered."""
-    held, short = Ends().of(""), Ends().of("")
+    held, short = Held(), Held()
     polling = book.begin_poll(PHONE, DEVICE, held)
     book.end_poll(book.begin_poll(PHONE, DEVICE, short), short, None)
     book.now += 1000
@@ -120,8 +141,8 @@ def test_poller_that_holds_a_poll_is_not_idle(book: Book) -> None:
 def test_longest_idle_poller_goes_when_there_are_too_many(book: Book) -> None:
     """Between two polls a device costs memory, so they are bounded."""
     for session_id in ("one", "two", "three"):
-        end = Ends().of("")
-        book.end_poll(book.begin_poll(Identity("ann", session_id, 2e9), DEVICE, end), end, None)
+        poll = Held()
+        book.end_poll(book.begin_poll(Identity("ann", session_id, 2e9), DEVICE, poll), poll, None)
     assert book.sessions() == ["two", "three"]
 
 

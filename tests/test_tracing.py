@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Live
-from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.events import SequencedEvent, encoded
 from orderstream.core.traceparent import Traceparent
 from orderstream.metrics import PrometheusMeter
 from orderstream.ports import Meter
@@ -44,7 +44,7 @@ def test_steps_of_an_event_in_several_processes_are_one_trace_below_the_leaders_
     (leader, of_leader), (other, of_other) = traced(), traced()
     leader.sequenced([row()])
     other.followed([row()])
-    other.sent("sse", [Event(row())])
+    other.sent("sse", [encoded(row())])
     [root] = of_leader()
     below = of_other()
     assert (root.name, root.parent) == ("written to sequenced", None)
@@ -56,7 +56,7 @@ def test_steps_of_an_event_in_several_processes_are_one_trace_below_the_leaders_
 def test_span_lasts_from_the_write_to_the_step() -> None:
     """On the clock that is given, and names the event by its cursor; nobody's name is in it."""
     tracing, spans = traced()
-    tracing.sent("poll", [Event(row())])
+    tracing.sent("poll", [encoded(row())])
     [span] = spans()
     assert (span.start_time, span.end_time) == (1_790_000_000_250_000_000, 1_790_000_000_254_000_000)
     assert dict(span.attributes or {}) == {
@@ -86,7 +86,7 @@ def test_all_steps_of_the_same_share_of_events_are_traced() -> None:
     rows = [row(seq, WRITTEN_AT + seq / 1e6) for seq in range(500)]
     tracing.sequenced(rows)
     tracing.followed(rows)
-    tracing.sent("sse", [Event(each) for each in rows])
+    tracing.sent("sse", [encoded(each) for each in rows])
     by_step = [
         {s.context.trace_id for s in spans() if s.name == f"written to {step}"} for step in ("sequenced", "sent")
     ]
@@ -95,7 +95,7 @@ def test_all_steps_of_the_same_share_of_events_are_traced() -> None:
     assert len(spans()) == 3 * len(by_step[0])
 
 
-@pytest.mark.parametrize("items", [[Live(Cursor("0a0a0a0a", 1))], [Event(row(written_at=WRITTEN_AT - 61))]])
+@pytest.mark.parametrize("items", [[Live(Cursor("0a0a0a0a", 1))], [encoded(row(written_at=WRITTEN_AT - 61))]])
 def test_what_is_no_event_on_its_way_has_no_span(items: list[Any]) -> None:
     """Such as one that is sent again to a client that was away."""
     tracing, spans = traced()

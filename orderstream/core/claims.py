@@ -1,7 +1,9 @@
 """What a verified JWT says of its bearer (RFC 7519): whose orders, which login, until when."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from orderstream.errors import Unauthorized
 
@@ -9,7 +11,7 @@ from orderstream.errors import Unauthorized
 MAX_ID_CHARS = 255
 
 
-class Identity(NamedTuple):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """The user (`sub`), the session (a login of theirs), and `expires_at` in seconds since 1970 (`exp`)."""
 
     user_id: str

@@ -13,9 +13,10 @@ moves by exactly one with every event handed out, and whatever does not follow i
 """
 
 import enum
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+import msgspec
 
 from orderstream.core import frames
 from orderstream.core.cursor import Cursor, parse_cursor
@@ -81,10 +82,11 @@ class Snapshot(NamedTuple):
     orders: Sequence[bytes]
 
 
-class Send(NamedTuple):
-    """Give these to the transport, and ask again."""
+class Send(msgspec.Struct, frozen=True, gc=False):
+    """Give these to the transport, and ask again, unless they are the `last` for now."""
 
     items: Sequence[Item]
+    last: bool = False
 
 
 class Wait(NamedTuple):
@@ -120,7 +122,8 @@ class Delivery:
         self._asked = cursor
         self._epoch: str | None = None  # None: no position yet
         self._looked_again = False
-        self._pending: deque[Item] = deque()
+        # Empty as a rule, and then one object for all: a deque takes 0.6 KB. At most a page of events, or a snapshot.
+        self._pending: Sequence[Item] = ()
         self._reading = False
         self.position = 0
         self.state = State.LOADING
@@ -138,10 +141,13 @@ class Delivery:
     def close(self) -> None:
         """Nothing more will be sent."""
         self.state = State.CLOSED
-        self._pending.clear()
+        self._pending = ()
 
     def advance(self, log: ChannelLog, *, max_bytes: int = 65_536) -> Action:
         """Gives the next thing to do, about `max_bytes` of it."""
+        if self.state is State.LIVE and log.warm and self._epoch == log.epoch:
+            # As a rule. Nothing is pending, and nothing being read.
+            return self._follow(log, max_bytes)
         if self.state is State.CLOSED:
             return _WAIT
         if self._pending:
@@ -159,7 +165,7 @@ class Delivery:
         self._reading = False
         orders, size = snapshot.orders, frames.SNAPSHOT_ORDERS
         parts = (SnapshotPart(orders[i : i + size]) for i in range(0, len(orders), size))
-        self._pending.extend([*parts, SnapshotEnd(snapshot.cursor, len(orders))])
+        self._pending = (*self._pending, *parts, SnapshotEnd(snapshot.cursor, len(orders)))
         self.state = State.REPLAYING
 
     def events_read(self, epoch: str, events: Iterable[Event]) -> None:
@@ -173,7 +179,7 @@ class Delivery:
         if not following or any(event.seq != seq for event, seq in zip(following, expected, strict=True)):
             self._expect_snapshot("cursor-expired")
             return
-        self._pending.extend(following)
+        self._pending = (*self._pending, *following)
 
     def read_over(self) -> None:
         """The answer to ReadChannel, or a read that failed: `advance` decides anew."""
@@ -195,35 +201,39 @@ class Delivery:
             return self._read(ReadChannel())
         if cursor.seq < log.oldest - 1:
             return self._reset("cursor-expired")
-        self._epoch, self.position = cursor
+        # Of the two equal texts, the one that all share.
+        self._epoch, self.position, self._asked = log.epoch, cursor.seq, None
         self.state = State.REPLAYING
         self.source = "memory" if log.holds_after(cursor.seq) else "table"
         return self.advance(log)
 
     def _follow(self, log: ChannelLog, max_bytes: int) -> Action:
+        position, head = self.position, log.head
         # A snapshot may be ahead of a log whose follower is late: then there is nothing to say until it came up.
-        if self.position >= log.head:
+        if position >= head:
             if self.state is State.LIVE:
                 return _WAIT
             self.state = State.LIVE
-            return Send([Live(Cursor(log.epoch, self.position))])
-        if not log.holds_after(self.position):
+            return Send((Live(Cursor(log.epoch, position)),), True)
+        events = log.after(position, max_bytes)
+        if not events:
             self.state = State.REPLAYING
-            return self._read(ReadEvents(self.position))
-        events = log.after(self.position, max_bytes)
+            return self._read(ReadEvents(position))
         self.position = events[-1].seq
-        return Send(events)
+        return Send(events, self.state is State.LIVE and self.position == head)
 
     def _take_pending(self, max_bytes: int) -> Sequence[Item]:
         items: list[Item] = []
-        while self._pending and (not items or max_bytes > 0):
-            item = self._pending.popleft()
+        for item in self._pending:
+            if items and max_bytes <= 0:
+                break
             max_bytes -= len(item.frame)
             items.append(item)
             if isinstance(item, Event):
                 self.position = item.seq
             elif isinstance(item, SnapshotEnd):
                 self._epoch, self.position = item.cursor
+        self._pending = self._pending[len(items) :]
         return items
 
     def _reset(self, reason: str) -> Action:
@@ -231,8 +241,7 @@ class Delivery:
         return Send(self._take_pending(0))
 
     def _expect_snapshot(self, reason: str) -> None:
-        self._pending.clear()
-        self._pending.append(Reset(reason))
+        self._pending = (Reset(reason),)
         self._asked = self._epoch = None
         self.state = State.LOADING
 

@@ -1,6 +1,7 @@
 """What a request says of the device it comes from, as far as its user needs it to tell one device from another."""
 
 import re
+from functools import lru_cache
 from ipaddress import ip_network
 from typing import Literal, NamedTuple
 
@@ -8,6 +9,10 @@ Platform = Literal["mobile", "web", "other"]
 
 # Browsers on phones and tablets, and the HTTP libraries of apps: OkHttp (Android), CFNetwork (iOS), Dart (Flutter).
 _MOBILE = re.compile(r"Mobi|Android|iPhone|iPad|okhttp/|CFNetwork/|Dart/", re.IGNORECASE)
+
+
+# Devices come back, and share the addresses of proxies and providers.
+_KNOWN = 4096
 
 
 class Device(NamedTuple):
@@ -29,6 +34,7 @@ def platform(user_agent: str, mobile_hint: str) -> Platform:
     return "web" if user_agent.startswith("Mozilla/") else "other"
 
 
+@lru_cache(maxsize=_KNOWN)
 def shortened(address: str) -> str | None:
     """An address or a network as its /24 (IPv4) or /48 (IPv6); None where it is neither."""
     try:

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from orderstream.core.cursor import Cursor
-from orderstream.core.frames import event_frame
+import msgspec
+
+from orderstream.core.frames import event_frame, frame_body
 
 
 class SequencedEvent(NamedTuple):
@@ -18,24 +19,22 @@ class SequencedEvent(NamedTuple):
     written_at: float
 
 
-class Event:
-    """An event encoded once (I7): the frame holds the JSON, so every transport sends the same bytes."""
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """An event encoded once (I7): the frame holds the JSON, so every transport sends the same bytes.
 
-    __slots__ = ("_body_from", "epoch", "frame", "name", "seq", "written_at")
+    Millions may be held, none of which refers to anything but texts: the garbage collector need not look at them.
+    """
 
-    def __init__(self, row: SequencedEvent) -> None:
-        body = row.body.encode()
-        self.epoch = row.epoch
-        self.seq = row.seq
-        self.name = row.name
-        self.written_at = row.written_at
-        self.frame = event_frame(Cursor(row.epoch, row.seq), row.name, body)
-        self._body_from = len(self.frame) - 2 - len(body)
+    epoch: str
+    seq: int
+    name: str
+    frame: bytes
+    written_at: float
 
     @property
     def body(self) -> bytes:
         """The event's data: JSON on one line."""
-        return self.frame[self._body_from : -2]
+        return frame_body(self.frame)
 
     @property
     def document(self) -> bytes:
@@ -46,3 +45,9 @@ class Event:
             self.name.encode(),
             self.body,
         )
+
+
+def encoded(row: SequencedEvent) -> Event:
+    """The event that a row is."""
+    _, _, epoch, seq, name, body, written_at = row
+    return Event(epoch, seq, name, event_frame(epoch, seq, name, body), written_at)

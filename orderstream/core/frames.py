@@ -13,12 +13,21 @@ from orderstream.core.cursor import Cursor
 # Longest part of a snapshot, so that one frame of it stays near 32 KB.
 SNAPSHOT_ORDERS = 50
 
+_DATA = b"\ndata: "
+
 _encode = msgspec.json.encode
 
 
-def event_frame(cursor: Cursor, name: str, body: bytes) -> bytes:
+def event_frame(epoch: str, seq: int, name: str, body: str) -> bytes:
     """A numbered event; only these and `snapshot-end` move a client's cursor."""
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(cursor).encode(), name.encode(), body)
+    # One text, encoded once: half the time of bytes that are put together.
+    return f"id: {epoch}.{seq}\nevent: {name}\ndata: {body}\n\n".encode()
+
+
+def frame_body(frame: bytes) -> bytes:
+    """What `event_frame` was given as `body`."""
+    # The first of its kind: neither a cursor nor a name of ours holds it.
+    return frame[frame.index(_DATA) + len(_DATA) : -2]
 
 
 def control_frame(name: str, body: bytes) -> bytes:
@@ -38,7 +47,7 @@ def snapshot_frame(orders: Sequence[bytes]) -> bytes:
 
 def snapshot_end_frame(cursor: Cursor, total: int) -> bytes:
     """The snapshot is whole, and the client's cursor may move to it."""
-    return event_frame(cursor, "snapshot-end", b'{"cursor":"%b","orders":%d}' % (str(cursor).encode(), total))
+    return event_frame(*cursor, "snapshot-end", f'{{"cursor":"{cursor}","orders":{total}}}')
 
 
 def reset_frame(reason: str) -> bytes:
@@ -51,9 +60,9 @@ def live_frame(head: Cursor) -> bytes:
     return control_frame("live", b'{"head":"%b"}' % str(head).encode())
 
 
-def heartbeat_frame(head: Cursor, at: str) -> bytes:
+def heartbeat_frame(head: Cursor, at: bytes) -> bytes:
     """How far we know, at `at` (RFC 3339, UTC): a client that knows less than `head` missed something."""
-    return control_frame("heartbeat", b'{"head":"%b","at":"%b"}' % (str(head).encode(), at.encode()))
+    return b'event: heartbeat\ndata: {"head":"%b.%d","at":"%b"}\n\n' % (head.epoch.encode(), head.seq, at)
 
 
 def auth_expiring_frame(expires_in_s: int) -> bytes:

@@ -30,7 +30,8 @@ class ChannelLog:
     __slots__ = ("_events", "_max_bytes", "_max_events", "epoch", "head", "oldest", "size_bytes", "warm")
 
     def __init__(self, *, max_events: int = 256, max_bytes: int = 262_144) -> None:
-        self._events: list[Event] = []
+        # Most logs of most users are empty, and then no list takes memory.
+        self._events: list[Event] | tuple[()] = ()
         self._max_events = max_events
         self._max_bytes = max_bytes
         self.epoch = ""
@@ -51,12 +52,18 @@ class ChannelLog:
 
     def holds_after(self, seq: int) -> bool:
         """Whether everything after `seq` is in memory."""
-        return seq >= self.tail - 1
+        return seq >= self.head - len(self._events)
 
     def after(self, seq: int, max_bytes: int) -> Sequence[Event]:
-        """The events that follow `seq`, at least one and no more than fit `max_bytes`; `seq` must be held or older."""
+        """The events that follow `seq`, at least one and no more than fit `max_bytes`; none where the first of them is
+        not in memory. `seq` must be older than the head."""
+        if seq == self.head - 1 and self._events:
+            # As a rule.
+            return (self._events[-1],)
+        if not self.holds_after(seq):
+            return ()
         run: list[Event] = []
-        for event in self._events[max(0, seq + 1 - self.tail) :]:
+        for event in self._events[seq + 1 - self.tail :]:
             max_bytes -= len(event.frame)
             if run and max_bytes < 0:
                 break
@@ -103,12 +110,15 @@ class ChannelLog:
 
     def chill(self) -> None:
         """Forgets everything: what is held no longer joins the table, or the epoch changed."""
-        self._events.clear()
+        self._events = ()
         self.size_bytes = 0
         self.warm = False
 
     def _add(self, event: Event) -> None:
-        self._events.append(event)
+        if self._events:
+            self._events.append(event)
+        else:
+            self._events = [event]
         self.epoch = event.epoch
         self.head = event.seq
         self.size_bytes += len(event.frame)
@@ -122,7 +132,7 @@ class ChannelLog:
         while gone < len(self._events) - 1 and (len(self._events) - gone > keep_events or self.size_bytes > keep_bytes):
             self.size_bytes -= len(self._events[gone].frame)
             gone += 1
-        del self._events[:gone]
+        self._events = list(self._events[gone:])
 
 
 def _run_to(head: int, events: Sequence[Event]) -> Sequence[Event]:

@@ -8,10 +8,9 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from orderstream import __version__
-from orderstream.core.delivery import Item
+from orderstream.core.delivery import Item, Reset
 from orderstream.core.events import Event, SequencedEvent
-from orderstream.metrics.tallies import LatencyFamily
-from orderstream.metrics.writes import MOST_HELD, Writes
+from orderstream.metrics.tallies import LatencyFamily, SentFamilies
 
 _BATCH_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 
@@ -50,8 +49,7 @@ class PrometheusMeter:
         self._batches = Histogram(
             "orderstream_sequencer_batch_events", "Events in a step.", buckets=_BATCH_BUCKETS, registry=registry
         )
-        self._writes = Writes(clock, lambda reason: self._resets.labels(reason).inc())
-        self.sent_latencies = self._writes.latencies
+        self.sent_tallies = SentFamilies()
         self._sequenced = LatencyFamily(
             "orderstream_written_to_sequenced_seconds", "From the trigger's written_at to the sequencer's commit."
         )
@@ -67,11 +65,12 @@ class PrometheusMeter:
         self._canary = LatencyFamily(
             "orderstream_canary_seconds", "From before the canary's change to its arrival.", "transport"
         )
-        for collector in (
-            *(self._canary, self._writes),
+        for family in (
+            self._canary,
+            self.sent_tallies,
             *(self._sequenced, self._followed, self._acknowledged, self._loop_lag),
         ):
-            registry.register(collector)
+            registry.register(family)
 
     def opened(self, transport: str) -> None:
         self._open.labels(transport).inc()
@@ -85,10 +84,15 @@ class PrometheusMeter:
         self._resumes.labels(source).inc()
 
     def sent(self, transport: str, items: Sequence[Item], size_bytes: int) -> None:
-        held = self._writes.held[transport]
-        held.append((items, size_bytes, time.time()))
-        if len(held) >= MOST_HELD:
-            self._writes.settle()
+        tally = self.sent_tallies.of[transport]
+        tally.size_bytes += size_bytes
+        now_s, observe, counts = self._clock(), tally.latencies.observe, tally.events
+        for item in items:
+            if type(item) is Event:
+                observe(now_s - item.written_at)
+                counts[item.name] += 1
+            elif isinstance(item, Reset):
+                self._resets.labels(item.reason).inc()
 
     def acknowledged(self, transport: str, event: Event) -> None:
         self._acknowledged.series[transport].observe(self._clock() - event.written_at)
@@ -159,8 +163,9 @@ class PrometheusMeter:
         self._canary_late.labels(transport).inc()
 
     def _observe(self, family: LatencyFamily, batch: Sequence[SequencedEvent]) -> None:
-        now_s = self._clock()
-        family.series[""].observe_all([now_s - event.written_at for event in batch])
+        now_s, observe = self._clock(), family.series[""].observe
+        for event in batch:
+            observe(now_s - event.written_at)
 
     def _counter(self, noun: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"orderstream_{noun}_total", documentation, labels, registry=self.registry)

@@ -5,7 +5,7 @@ client's own take two locks and walk over the buckets for every observation: six
 measuring costs"). These need no lock: they are kept and scraped on the loop's thread.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -30,21 +30,6 @@ class Latencies:
         """A bucket holds what is not above its bound, as Prometheus' `le` says."""
         self._counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
         self._sum_s += seconds
-
-    def observe_all(self, seconds: list[float]) -> None:
-        """The same for many, which are sorted: one look at each bound for all of them."""
-        if len(seconds) < len(LATENCY_BUCKETS_S):
-            for each in seconds:
-                self.observe(each)
-            return
-        seconds.sort()
-        counts, below = self._counts, 0
-        for number, bound in enumerate(LATENCY_BUCKETS_S):
-            within = bisect_right(seconds, bound, below)
-            counts[number] += within - below
-            below = within
-        counts[-1] += len(seconds) - below
-        self._sum_s += sum(seconds)
 
     @property
     def counts(self) -> Sequence[int]:
@@ -79,16 +64,35 @@ class LatencyFamily:
         yield family
 
 
-class CountFamily:
-    """Counters of one name, a series for each tuple of label values. `counts[values] += n` counts."""
+class SentTally:
+    """What one transport was sent; `events` by their names."""
 
-    def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
-        self._name, self._documentation, self._labels = name, documentation, labels
-        self.counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    __slots__ = ("events", "latencies", "size_bytes")
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self.events: defaultdict[str, int] = defaultdict(int)
+        self.latencies = Latencies()
+
+
+class SentFamilies:
+    """Three families of one tally for each transport, so that an event's counting looks up one."""
+
+    def __init__(self) -> None:
+        self.of: defaultdict[str, SentTally] = defaultdict(SentTally)
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry at every scrape."""
-        family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
-        for values, count in self.counts.items():
-            family.add_metric(values, count)
-        yield family
+        events = CounterMetricFamily(
+            "orderstream_events_sent", "Events written to clients.", labels=("transport", "event")
+        )
+        sizes = CounterMetricFamily("orderstream_bytes_sent", "Bytes written to clients.", labels=("transport",))
+        latencies = LatencyFamily(
+            "orderstream_written_to_sent_seconds", "From the trigger's written_at to the socket.", "transport"
+        )
+        for transport, tally in self.of.items():
+            sizes.add_metric((transport,), tally.size_bytes)
+            latencies.series[transport] = tally.latencies
+            for name, count in tally.events.items():
+                events.add_metric((transport, name), count)
+        yield from (events, sizes, *latencies.collect())

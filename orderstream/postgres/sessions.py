@@ -129,14 +129,14 @@ class PostgresSessions:
 
 
 def _row(delivery: OpenDelivery) -> dict[str, object]:
-    (platform, address), identity = delivery.device, delivery.identity
+    identity = delivery.identity
     return {
         "number": delivery.number,
         "user_id": identity.user_id,
         "session_id": identity.session_id,
         "transport": delivery.transport,
-        "platform": platform,
-        "address": address,
+        "platform": delivery.platform,
+        "address": delivery.address,
         "opened_at": delivery.opened_at,
-        "cursor": delivery.written[0] if delivery.written else None,
+        "cursor": delivery.written or None,
     }

@@ -7,7 +7,7 @@ import msgspec
 
 from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Snapshot
-from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.events import Event, SequencedEvent, encoded
 from orderstream.core.log import ChannelPage
 from orderstream.errors import DatabaseUnavailable, InvalidParameter, NotFound
 from orderstream.ports import ExecutionsPage, OrdersPage, Statement
@@ -172,4 +172,4 @@ def _events(user_id: str, epoch: str, row: Row | Sequence[object]) -> list[Event
     position, seq, name, body, written_at = row
     if position is None:
         return []
-    return [Event(SequencedEvent(position, user_id, epoch, seq, name, body, written_at))]  # type: ignore[arg-type]
+    return [encoded(SequencedEvent(position, user_id, epoch, seq, name, body, written_at))]  # type: ignore[arg-type]

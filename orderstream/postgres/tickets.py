@@ -1,5 +1,7 @@
 """Tickets in the database, by their hash: one opens one stream, on whichever process it is shown to."""
 
+import msgspec.structs
+
 from orderstream.core.claims import Identity
 from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
@@ -15,7 +17,12 @@ class PostgresTickets:
     async def keep(self, digest: bytes, identity: Identity, expires_in_s: float) -> None:
         await self._pool.fetch(
             query("keep_ticket"),
-            {**identity._asdict(), "digest": digest, "expires_in_s": expires_in_s, "others": self._most - 1},
+            {
+                **msgspec.structs.asdict(identity),
+                "digest": digest,
+                "expires_in_s": expires_in_s,
+                "others": self._most - 1,
+            },
         )
 
     async def spend(self, digest: bytes) -> Identity | None:

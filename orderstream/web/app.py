@@ -26,6 +26,7 @@ from orderstream.web.seats import (
     PollSettings,
     StreamSettings,
 )
+from orderstream.web.slim import STREAMS, Streams
 from orderstream.web.spans import ended, spanning
 from orderstream.web.static import add_client
 from orderstream.web.wheel import Wheel
@@ -65,7 +66,8 @@ def make_app(
     authenticator.revoked = open_sessions.is_revoked
     app[STREAM_SETTINGS] = stream_settings
     app[POLL_SETTINGS] = poll_settings
-    app[WHEEL] = Wheel(stream_settings.heartbeat_s, lagged=meter.loop_lagged)
+    app[WHEEL] = wheel = Wheel(stream_settings.heartbeat_s, lagged=meter.loop_lagged)
+    app[STREAMS] = Streams(hub, meter, app[LIMITS], open_sessions, stream_settings, wheel)
     app.add_routes(
         [
             web.get("/v1/orders", orders.list_orders, allow_head=False),

@@ -23,8 +23,6 @@ _HEAD_END = b"\r\n\r\n"
 # Of a body on the wire, over its own: what chunks and their extensions may add (RFC 9112 section 7.1.1), which no
 # handler is shown.
 _MOST_OVERHEAD = 2
-# Set on the request whose client was cut off because it did not read.
-TOO_SLOW: web.RequestKey[bool] = web.RequestKey("too-slow", bool)
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True):
@@ -42,8 +40,49 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     body_max_bytes: int = 65_536
 
 
+class Heir(asyncio.Protocol):
+    """A protocol that takes a connection over; MUST `discard` itself from `connections` when it is lost."""
+
+    __slots__ = ()
+
+    def handed(self, transport: asyncio.Transport, connections: "Connections") -> None:
+        """In place of `connection_made`."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """As a Connection's."""
+        raise NotImplementedError
+
+
+class Connections:
+    """All that are open on one port, whoever's protocol they have."""
+
+    def __init__(self) -> None:
+        self._open: set[Connection | Heir] = set()
+        self._emptied: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, one: "Connection | Heir") -> None:
+        self._open.add(one)
+
+    def discard(self, one: "Connection | Heir") -> None:
+        self._open.discard(one)
+        if not self._open and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    async def end(self, timeout_s: float) -> None:
+        """Waits for those that are closing to be gone, and aborts what is left. Where no more are taken."""
+        self._emptied = asyncio.get_running_loop().create_future()
+        if self._open:
+            await asyncio.wait([self._emptied], timeout=timeout_s)
+        for one in list(self._open):
+            one.abort()
+
+
 class Connection(web.RequestHandler):
-    """aiohttp's protocol with deadlines, a bounded head, and answers of our own. `others` holds all open ones."""
+    """aiohttp's protocol with deadlines, a bounded head, and answers of our own."""
 
     __slots__ = (
         "_answer",
@@ -58,7 +97,7 @@ class Connection(web.RequestHandler):
         "_socket",
     )
 
-    def __init__(self, server: web.Server, settings: ConnectionSettings, others: "set[Connection]") -> None:
+    def __init__(self, server: web.Server, settings: ConnectionSettings, others: Connections) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -101,6 +140,27 @@ class Connection(web.RequestHandler):
         self._sent()
         self._socket = None
         super().connection_lost(exc)
+
+    def hand_over(self, heir: Heir) -> None:
+        """The connection is the heir's from now on. To aiohttp its client has left, but for the handler that calls
+        this, which is to return rather than be cancelled. Raises ConnectionResetError where the client did leave."""
+        transport, paused = self._socket, self.writing_paused
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        transport.set_protocol(heir)
+        self.transport = self._task_handler = self._current_request = None
+        self.connection_lost(None)
+        self._others.add(heir)
+        heir.handed(transport, self._others)
+        if paused:
+            heir.pause_writing()
+        # Where the client sent so many requests behind this one that they were left in the kernel.
+        transport.resume_reading()
+
+    def abort(self) -> None:
+        """Ends it now; nothing that waits to be sent is."""
+        if self._socket is not None:
+            self._socket.abort()
 
     def pause_writing(self) -> None:
         """The transport holds more than it should: the client has `send_timeout_s` to take it, or is cut off."""
@@ -205,8 +265,6 @@ class Connection(web.RequestHandler):
             self._send_deadline = None
 
     def _cut_off(self) -> None:
-        if self._current_request is not None:
-            self._current_request[TOO_SLOW] = True
         if self._socket is not None:
             # A close would wait for the client to take the rest.
             reset(self._socket)

@@ -30,6 +30,8 @@ _MAX_WAIT_S = 60.0
 # A poll of another tab ends within a minute at most, and mostly sooner.
 _POLL_RETRY_S = 5.0
 
+_ADDRESS: web.RequestKey[str] = web.RequestKey("address", str)
+
 
 class LimitSettings(msgspec.Struct, frozen=True):
     """From the settings of the same names."""
@@ -38,11 +40,35 @@ class LimitSettings(msgspec.Struct, frozen=True):
     max_streams_per_user: int = 20
     max_polls: int = 20_000
     max_polls_per_user: int = 20
-    new_streams_per_s: float = 1000.0
+    new_streams_per_s: float = 2000.0
     requests_per_user_per_minute: int = 1200
     requests_per_address_per_minute: int = 12_000
     limiter_max_keys: int = 100_000
     trusted_proxies: list[str] = []
+
+
+class _PerMinute(RateLimitItemPerMinute):
+    """One that is alone in its storage: its keys are as they are, and no text is kept for them."""
+
+    def key_for(self, *identifiers: bytes | str | int | float) -> str:
+        [key] = identifiers
+        return str(key)
+
+
+class Rate:
+    """So many requests a minute of each key."""
+
+    def __init__(self, per_minute: int, windows: WindowStorage) -> None:
+        self._limit = _PerMinute(per_minute)
+        self._windows = windows
+        self._limiter = SlidingWindowCounterRateLimiter(windows)
+
+    def count(self, key: str) -> None:
+        """One more; raises TooManyRequests."""
+        if not self._limiter.hit(self._limit, key):
+            amount = self._limit.amount
+            wait_s = self._windows.wait_s(key, amount, self._limit.get_expiry())
+            raise TooManyRequests(f"no more than {amount} requests a minute are taken from you", wait_s)
 
 
 class Limits:
@@ -51,11 +77,13 @@ class Limits:
     def __init__(self, settings: LimitSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._trusted = [ip_network(network) for network in settings.trusted_proxies]
-        self._windows = WindowStorage(max_keys=settings.limiter_max_keys, clock=clock)
-        self._limiter = SlidingWindowCounterRateLimiter(self._windows)
-        self._per_user = RateLimitItemPerMinute(settings.requests_per_user_per_minute, namespace="user")
-        self._per_session = RateLimitItemPerMinute(settings.requests_per_user_per_minute, namespace="session")
-        self._per_address = RateLimitItemPerMinute(settings.requests_per_address_per_minute, namespace="address")
+
+        def rate(per_minute: int) -> Rate:
+            return Rate(per_minute, WindowStorage(max_keys=settings.limiter_max_keys, clock=clock))
+
+        self._per_user = rate(settings.requests_per_user_per_minute)
+        self._per_session = rate(settings.requests_per_user_per_minute)
+        self._per_address = rate(settings.requests_per_address_per_minute)
         self._new_streams = TokenBucket(settings.new_streams_per_s, max_wait_s=_MAX_WAIT_S)
         self._streams: Seats[Outlet] = Seats(most=settings.max_streams, most_per_key=settings.max_streams_per_user)
         self._polls: Seats[object] = Seats(most=settings.max_polls, most_per_key=settings.max_polls_per_user)
@@ -70,22 +98,26 @@ class Limits:
 
     def admit_address(self, request: web.BaseRequest) -> None:
         """Counts a request of whoever is at the other end; raises TooManyRequests."""
-        self._count(self._per_address, self.address_of(request))
+        self._per_address.count(self.address_of(request))
 
     def address_of(self, request: web.BaseRequest) -> str:
         """Of whoever is at the other end, behind the proxies that are trusted; a network where it is IPv6."""
-        forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", []))
-        return client_address(request.remote or "", forwarded_for, self._trusted)
+        known = request.get(_ADDRESS)
+        if known is None:
+            forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", []))
+            known = request[_ADDRESS] = client_address(request.remote or "", forwarded_for, self._trusted)
+        return known
 
     def admit_user(self, user_id: str) -> None:
         """Counts a request of an authenticated user; raises TooManyRequests."""
-        self._count(self._per_user, user_id)
+        self._per_user.count(user_id)
 
     def admit_session(self, identity: Identity) -> None:
         """Counts a request about the user's sessions, for the one that asks alone; raises TooManyRequests.
 
         Or whoever stole a session could keep its owner from ending it, with as many requests as the user may make."""
-        self._count(self._per_session, identity.user_id, identity.session_id)
+        # Neither id holds a NUL: no two pairs are one key.
+        self._per_session.count(f"{identity.user_id}\0{identity.session_id}")
 
     def admit_stream(self) -> None:
         """Counts a new stream; raises Overloaded where this process has no room, or not yet."""
@@ -123,11 +155,6 @@ class Limits:
             yield
         finally:
             self._polls.give_back(user_id, seat)
-
-    def _count(self, limit: RateLimitItemPerMinute, *key: str) -> None:
-        if not self._limiter.hit(limit, *key):
-            wait_s = self._windows.wait_s(limit.key_for(*key), limit.amount, limit.get_expiry())
-            raise TooManyRequests(f"no more than {limit.amount} requests a minute are taken from you", wait_s)
 
 
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)

@@ -130,7 +130,7 @@ async def _poll(request: web.Request, identity: Identity) -> web.Response:
     meter.opened(outlet.transport)
     sessions, outcome = request.app[SESSIONS], "client-gone"
     known: Cursor | None = None
-    polling = sessions.begin_poll(identity, device_of(request), outlet.revoke)
+    polling = sessions.begin_poll(identity, device_of(request), outlet)
     try:
         subscriber.pump()
         full = await outlet.answered
@@ -148,7 +148,7 @@ async def _poll(request: web.Request, identity: Identity) -> web.Response:
         outcome = "unavailable"
         raise
     finally:
-        sessions.end_poll(polling, outlet.revoke, known)
+        sessions.end_poll(polling, outlet, known)
         outlet.close()
         subscriber.close()
         meter.closed(outlet.transport, outcome)

@@ -34,13 +34,23 @@ def traceparent(request: web.BaseRequest) -> Traceparent | None:
     return parse_traceparent(_only(request, "traceparent"))
 
 
+def trace_id(request: web.BaseRequest) -> str | None:
+    """Of the trace that the caller says it is part of."""
+    caller = traceparent(request)
+    return None if caller is None else caller.trace_id
+
+
 @web.middleware
 async def named(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Binds both for all that is logged on behalf of the request. aiohttp runs each in a task, and so in a context, of
     its own: nothing is to be unbound."""
-    caller = traceparent(request)
-    bind_contextvars(request_id=request_id(request), **({"trace_id": caller.trace_id} if caller else {}))
+    bind_contextvars(**log_fields(request_id(request), trace_id(request)))
     return await handler(request)
+
+
+def log_fields(request_id: str, trace_id: str | None) -> dict[str, str]:
+    """What every line that is logged for a request has."""
+    return {"request_id": request_id, **({} if trace_id is None else {"trace_id": trace_id})}
 
 
 def _only(request: web.BaseRequest, header: str) -> str:

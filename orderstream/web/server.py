@@ -6,10 +6,11 @@ import os
 from aiohttp import web
 
 from orderstream.errors import OperatorError
-from orderstream.web.connection import Connection, ConnectionSettings
+from orderstream.web.connection import Connection, Connections, ConnectionSettings
 
-# A kernel queue for the connections that arrive while the loop is busy; aiohttp's default is 128.
-_BACKLOG = 4096
+# A kernel queue for the connections that arrive while the loop is busy, which takes one at a time: as long as the
+# system allows (net.core.somaxconn, 4096 as a rule). aiohttp's default is 128.
+_BACKLOG = 65_535
 
 
 class Server:
@@ -22,30 +23,47 @@ class Server:
         # aiohttp waits it twice: for the handler to end, and again once it was told to.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=drain_timeout_s / 2)
         self._settings = settings or ConnectionSettings()
-        self._connections: set[Connection] = set()
-        self._listener: asyncio.Server | None = None
+        self._drain_timeout_s = drain_timeout_s
+        self.connections = Connections()
+        self._listeners: list[asyncio.Server] = []
 
-    async def start(self, host: str, port: int, *, key: str) -> None:
-        """Listens; raises OperatorError that names the settings `key` where it cannot."""
+    async def start(self, host: str, port: int, *, key: str, shared: bool = False) -> None:
+        """Listens, on a `shared` port beside other processes; raises OperatorError that names the settings `key` where
+        it cannot."""
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
         try:
-            self._listener = await loop.create_server(self._connection, host, port, backlog=_BACKLOG)
+            await self._listen(host, port, shared)
         except OSError as error:
             # asyncio writes the address into strerror, and each loop in its own words.
             reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
             raise OperatorError(f"cannot listen on {host}:{port} ({key}): {reason}") from None
 
+    async def listen_for_itself(self) -> int:
+        """Listens on one more port, on loopback, and gives it: what connects to it comes to this process."""
+        listener = await self._listen("127.0.0.1", 0, shared=False)
+        return int(listener.sockets[0].getsockname()[1])
+
+    async def _listen(self, host: str, port: int, shared: bool) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(
+            self._connection, host, port, backlog=_BACKLOG, reuse_port=True if shared else None
+        )
+        self._listeners.append(listener)
+        return listener
+
     async def refuse(self) -> None:
-        """Closes the listening socket; what is open goes on."""
-        if self._listener is not None:
-            self._listener.close()
+        """Closes the listening sockets; what is open goes on."""
+        for listener in self._listeners:
+            listener.close()
 
     async def stop(self) -> None:
-        """Waits for the handlers, `drain_timeout_s` at most, and ends what is left."""
+        """Waits for the handlers, and for clients to take their last, `drain_timeout_s` at most; ends what is left."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._drain_timeout_s
         await self.refuse()
         await self._runner.cleanup()
+        await self.connections.end(max(0.0, until - loop.time()))
 
     def _connection(self) -> Connection:
         assert self._runner.server is not None
-        return Connection(self._runner.server, self._settings, self._connections)
+        return Connection(self._runner.server, self._settings, self.connections)

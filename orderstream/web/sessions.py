@@ -1,5 +1,6 @@
 """`GET /v1/sessions` and `DELETE /v1/sessions/{session_id}`: a user's devices, and logging one of them out."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -74,8 +75,10 @@ async def revoke_session(request: web.Request) -> web.Response:
 def device_of(request: web.Request) -> Device:
     """What the user is shown of whoever is at the other end."""
     headers = request.headers
-    address = request.app[LIMITS].address_of(request)
-    return Device(platform(headers.get("User-Agent", ""), headers.get("Sec-CH-UA-Mobile", "")), shortened(address))
+    address = shortened(request.app[LIMITS].address_of(request))
+    # Kept with every open delivery, and the devices of a provider share it.
+    shared = None if address is None else sys.intern(address)
+    return Device(platform(headers.get("User-Agent", ""), headers.get("Sec-CH-UA-Mobile", "")), shared)
 
 
 def _by_session(deliveries: Iterable[ListedDelivery]) -> Iterator[tuple[str, list[OpenStream]]]:

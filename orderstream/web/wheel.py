@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Protocol
 
 TICK_S = 0.1
@@ -13,8 +14,8 @@ JITTER = 0.1
 class Beating(Protocol):
     """What hangs on the wheel."""
 
-    def beat(self) -> bool:
-        """Called once per interval; False takes it off."""
+    def beat(self, at: bytes) -> bool:
+        """Called once per interval, `at` now (RFC 3339, UTC); False takes it off."""
         ...
 
 
@@ -44,8 +45,9 @@ class Wheel:
         """One tick."""
         self._now = (self._now + 1) % len(self._slots)
         due, self._slots[self._now] = self._slots[self._now], []
+        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
         for beating in due:
-            if beating.beat():
+            if beating.beat(at):
                 self.add(beating)
 
     async def run(self) -> None:

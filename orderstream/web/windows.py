@@ -4,24 +4,21 @@ The library's own memory storage starts a thread each time that it clears up, an
 whoever has many addresses would fill our memory.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 
+import msgspec
 from limits.storage import SlidingWindowCounterSupport, Storage
 
 # At the time itself the window is still as full as it may be.
 _MOMENT_S = 0.001
 
 
-class Window:
+class Window(msgspec.Struct, gc=False):
     """How many came in the window of this number, and in the one before."""
 
-    __slots__ = ("before", "count", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.count = 0
-        self.before = 0
+    number: int
+    count: int = 0
+    before: int = 0
 
     def move_to(self, number: int) -> None:
         if number > self.number:
@@ -39,7 +36,8 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
         super().__init__()
         self._max_keys = max_keys
         self._clock = clock
-        self._windows: OrderedDict[str, Window] = OrderedDict()
+        # The longest unused first.
+        self._windows: dict[str, Window] = {}
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -55,8 +53,8 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """The count of the window before and for how many seconds it still weighs, and the same of this one."""
         number, into_s = divmod(self._clock(), expiry)
-        window = self._windows.get(key) or self._add(key, int(number))
-        self._windows.move_to_end(key)
+        window = self._windows.pop(key, None) or self._new(int(number))
+        self._windows[key] = window
         window.move_to(int(number))
         return window.before, expiry - into_s, window.count, 2 * expiry - into_s
 
@@ -70,11 +68,10 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         self._windows.pop(key, None)
 
-    def _add(self, key: str, number: int) -> Window:
+    def _new(self, number: int) -> Window:
         if len(self._windows) >= self._max_keys:
-            self._windows.popitem(last=False)
-        window = self._windows[key] = Window(number)
-        return window
+            del self._windows[next(iter(self._windows))]
+        return Window(number)
 
     # What the library asks of every storage, for its other strategies.
 

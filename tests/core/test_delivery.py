@@ -20,7 +20,7 @@ from orderstream.core.delivery import (
     State,
     Wait,
 )
-from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.events import Event, SequencedEvent, encoded
 from orderstream.core.log import ChannelLog, ChannelPage
 
 EPOCH = "0a0a0a0a"
@@ -28,7 +28,7 @@ OTHER_EPOCH = "0b0b0b0b"
 
 
 def event(seq: int, epoch: str = EPOCH) -> Event:
-    return Event(SequencedEvent(seq, "ann", epoch, seq, "order", f'{{"seq":{seq}}}', 0.0))
+    return encoded(SequencedEvent(seq, "ann", epoch, seq, "order", f'{{"seq":{seq}}}', 0.0))
 
 
 class Table:

@@ -2,10 +2,10 @@
 
 import json
 
-from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.events import SequencedEvent, encoded
 
 BODY = '{"order":{"reason":"📉 \\n"},"exec_type":"new"}'
-EVENT = Event(SequencedEvent(9, "ann", "0a0a0a0a", 3, "order", BODY, 1.5))
+EVENT = encoded(SequencedEvent(9, "ann", "0a0a0a0a", 3, "order", BODY, 1.5))
 
 
 def test_body_is_the_very_text_of_the_table() -> None:

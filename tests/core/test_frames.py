@@ -24,7 +24,7 @@ def read(frame: bytes) -> dict[str, str]:
         (frames.snapshot_frame([]), "snapshot", {"orders": []}),
         (frames.reset_frame("epoch-changed"), "reset", {"reason": "epoch-changed"}),
         (frames.live_frame(HEAD), "live", {"head": "0a0a0a0a.7"}),
-        (frames.heartbeat_frame(HEAD, "2026-01-02T03:04:05.000000Z"), "heartbeat",
+        (frames.heartbeat_frame(HEAD, b"2026-01-02T03:04:05.000000Z"), "heartbeat",
          {"head": "0a0a0a0a.7", "at": "2026-01-02T03:04:05.000000Z"}),
         (frames.goaway_frame("drain", reconnect=True, after_ms=5), "goaway",
          {"reason": "drain", "reconnect": True, "after_ms": 5}),
@@ -39,7 +39,7 @@ def test_control_frame_has_no_id(frame: bytes, name: str, body: object) -> None:
 
 def test_event_frame_has_its_cursor_as_id() -> None:
     """One `data` line, the JSON as it came."""
-    frame = frames.event_frame(HEAD, "order", b'{"reason":"a\\nb"}')
+    frame = frames.event_frame(*HEAD, "order", '{"reason":"a\\nb"}')
     assert read(frame) == {"id": "0a0a0a0a.7", "event": "order", "data": '{"reason":"a\\nb"}'}
 
 

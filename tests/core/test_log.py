@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orderstream.core.cursor import Cursor
-from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.events import Event, SequencedEvent, encoded
 from orderstream.core.log import ChannelLog, ChannelPage
 
 EPOCH, OTHER = "0a0a0a0a", "0b0b0b0b"
 
 
 def event(seq: int, epoch: str = EPOCH, body: str = "{}") -> Event:
-    return Event(SequencedEvent(seq, "ann", epoch, seq, "order", body, 0.0))
+    return encoded(SequencedEvent(seq, "ann", epoch, seq, "order", body, 0.0))
 
 
 def page(head: int, *seqs: int, oldest: int = 1, epoch: str = EPOCH) -> ChannelPage:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.events import SequencedEvent, encoded
 from orderstream.metrics import PrometheusMeter
 from orderstream.metrics.status import Watch
 
-EVENT = Event(SequencedEvent(1, "ann", "0a0a0a0a", 1, "order", "{}", 0.0))
+EVENT = encoded(SequencedEvent(1, "ann", "0a0a0a0a", 1, "order", "{}", 0.0))
 
 
 class Clock:
@@ -39,7 +39,7 @@ def watch(meter: PrometheusMeter, clock: Clock) -> Watch:
 def sends(meter: PrometheusMeter) -> Callable[[float, int], None]:
     def send(seconds: float, count: int) -> None:
         for _ in range(count):
-            meter.sent_latencies.series["sse"].observe(seconds)
+            meter.sent_tallies.of["sse"].latencies.observe(seconds)
 
     return send
 

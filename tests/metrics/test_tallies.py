@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orderstream.metrics.tallies import LATENCY_BUCKETS_S, CountFamily, Latencies, LatencyFamily
+from orderstream.metrics.tallies import LATENCY_BUCKETS_S, LatencyFamily, SentFamilies
 
 SECONDS = st.one_of(st.floats(-1, 20), st.sampled_from(LATENCY_BUCKETS_S))
 
@@ -36,26 +36,24 @@ def test_latencies_are_scraped_as_a_histogram_of_prometheus_client(observed: Seq
     assert samples(ours) == samples(theirs)
 
 
-@given(st.lists(SECONDS, max_size=100))
-def test_many_latencies_count_as_one_by_one(observed: Sequence[float]) -> None:
-    """Bounds included, few or many."""
-    together, alone = Latencies(), Latencies()
-    together.observe_all(list(observed))
-    for seconds in observed:
-        alone.observe(seconds)
-    assert together.counts == alone.counts
-    assert together.sum_s == pytest.approx(alone.sum_s)
-
-
-def test_counts_are_scraped_as_counters_of_prometheus_client() -> None:
-    """A series for each value, with the ending _total."""
+def test_what_was_sent_is_scraped_as_families_of_prometheus_client() -> None:
+    """Events by transport and name, bytes and latencies by transport."""
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    family = CountFamily("events_sent", "Events.", ("transport", "event"))
-    ours.register(family)
-    counter = Counter("events_sent", "Events.", ["transport", "event"], registry=theirs)
+    families = SentFamilies()
+    ours.register(families)
+    counter = Counter("orderstream_events_sent", "Events.", ["transport", "event"], registry=theirs)
+    sizes = Counter("orderstream_bytes_sent", "Bytes.", ["transport"], registry=theirs)
+    histogram = Histogram(
+        "orderstream_written_to_sent_seconds", "Age.", ["transport"], buckets=LATENCY_BUCKETS_S, registry=theirs
+    )
     for transport, event in [("sse", "order"), ("sse", "order"), ("poll", "execution")]:
-        family.counts[transport, event] += 1
+        tally = families.of[transport]
+        tally.events[event] += 1
+        tally.size_bytes += 7
+        tally.latencies.observe(0.25)
         counter.labels(transport, event).inc()
+        sizes.labels(transport).inc(7)
+        histogram.labels(transport).observe(0.25)
     assert samples(ours) == samples(theirs)
 
 

@@ -20,8 +20,25 @@ from tests.postgres.roles import separated
 from tests.postgres.servers import TestServer
 
 PHONE = Identity("ann", "phone", 2e9)
-BEN = PHONE._replace(user_id="ben")
+BEN = Identity("ben", "phone", 2e9)
 DEVICE = Device("mobile", "203.0.113.0/24")
+
+
+class Stream(OpenDelivery):
+    """One whose cursor is that of its node."""
+
+    transport = "sse"
+
+    def __init__(self, node: "Node", identity: Identity) -> None:
+        super().__init__(identity, DEVICE)
+        self._node = node
+
+    @property
+    def cursor(self) -> Cursor:
+        return self._node.cursor
+
+    def revoke(self) -> None:
+        """Nothing would end."""
 
 
 class Node:
@@ -34,7 +51,9 @@ class Node:
         self.cursor = Cursor("0a0a0a0a", 7)
 
     def stream(self, identity: Identity = PHONE) -> OpenDelivery:
-        return self.sessions.open_stream(identity, DEVICE, "sse", cursor=lambda: self.cursor, end=lambda: None)
+        stream = Stream(self, identity)
+        self.sessions.open_stream(stream)
+        return stream
 
     async def seen(self, user_id: str = "ann") -> list[tuple[str, str | None]]:
         """Session and cursor of what the others have open."""
@@ -71,7 +90,7 @@ async def test_others_see_what_was_opened_moved_and_closed(new_node: NewNode) ->
     """Whole, and only of that user; a process reads its own from its books."""
     one, other = new_node(), new_node()
     stream = one.stream()
-    one.stream(PHONE._replace(user_id="ben"))
+    one.stream(BEN)
     await one.store.write()
     [shown] = await other.store.open_elsewhere("ann")
     assert shown == stream.listed()._replace(opened_at=pytest.approx(stream.opened_at))
@@ -117,11 +136,11 @@ async def test_lost_database_loses_no_change(new_node: NewNode, monkeypatch: pyt
     with monkeypatch.context() as lost:
         lost.setattr(one.pool, "fetch", away)
         one.sessions.close(gone)
-        one.stream(PHONE._replace(session_id="tablet"))
+        one.stream(Identity("ann", "tablet", 2e9))
         with suppress(DatabaseUnavailable):
             await one.store.write()
     await one.store.write()
-    assert sorted(await other.seen()) == [("phone", kept.cursor), ("tablet", kept.cursor)]
+    assert sorted(await other.seen()) == [("phone", kept.shown_cursor), ("tablet", kept.shown_cursor)]
 
 
 async def test_everything_is_written_again_when_the_server_forgot(new_node: NewNode, database: str) -> None:
@@ -130,7 +149,7 @@ async def test_everything_is_written_again_when_the_server_forgot(new_node: NewN
     one.stream()
     await one.store.write()
     forget(database)
-    one.stream(PHONE._replace(session_id="tablet"))
+    one.stream(Identity("ann", "tablet", 2e9))
     await one.store.write()
     await one.store.write()
     assert sorted(session_id for session_id, _ in await other.seen()) == ["phone", "tablet"]
@@ -167,7 +186,7 @@ async def test_process_that_was_taken_for_gone_comes_back_whole(new_node: NewNod
     run(database, "update orderstream.nodes set seen_at = now() - interval '61 s'")
     await Retention(one.pool, RetentionSettings(), lambda: True, PrometheusMeter()).sweep()
     assert rows(database, "deliveries") == 0
-    one.stream(PHONE._replace(session_id="tablet"))
+    one.stream(Identity("ann", "tablet", 2e9))
     await one.store.write()
     await one.store.write()
     assert len(await other.seen()) == 2
@@ -188,10 +207,10 @@ async def test_made_up_sessions_crowd_out_no_real_one(
     """A thief with one session ends any number of names: none is refused, and what goes again is the thief's own."""
     monkeypatch.setattr(adapter, "_MAX_UNKNOWN_PER_USER", 3)
     node, other = new_node(), new_node()
-    thief, owner = PHONE._replace(session_id="thief"), PHONE._replace(session_id="laptop")
-    node.stream(PHONE._replace(session_id="written"))
+    thief, owner = Identity("ann", "thief", 2e9), Identity("ann", "laptop", 2e9)
+    node.stream(Identity("ann", "written", 2e9))
     await node.store.write()
-    other.stream(PHONE._replace(session_id="unwritten"))
+    other.stream(Identity("ann", "unwritten", 2e9))
     for session_id in ("written", "unwritten", "idle"):
         await other.store.revoke(owner, session_id)
     for number in range(5):

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import aiohttp
 import pytest
 
-from orderstream.web.stream import LEAST_RETRY_MS
+from orderstream.web.slim import LEAST_RETRY_MS
 from tests.services import ServiceProcess
 from tests.system.clients import Stream, open_stream, poll
 from tests.system.tables import write_orders

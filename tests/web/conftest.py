@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import msgspec
 import pytest
-from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp import ClientResponse, ClientSession, CookieJar, web
 
 from orderstream.core.delivery import Item
 from orderstream.hub import Hub, HubLimits
@@ -20,7 +19,9 @@ from orderstream.web.identity import Authenticator, AuthenticatorSettings
 from orderstream.web.jwt import JwtSettings, Verifier
 from orderstream.web.keys import fixed_keys
 from orderstream.web.seats import WHEEL, PollSettings, StreamSettings
+from orderstream.web.server import Server
 from orderstream.web.ticket_desk import TicketDesk
+from tests.ports import free_port
 from tests.web.memory import MemoryStore
 from tests.web.memory_sessions import MemorySessions
 from tests.web.memory_tickets import MemoryTickets
@@ -116,20 +117,19 @@ class Site:
         store: MemoryStore,
         hub: Hub,
         meter: CountingMeter,
-        client: TestClient[Any, Any],
+        app: web.Application,
+        port: int,
+        client: ClientSession,
         tickets: MemoryTickets,
     ) -> None:
         self.store = store
         self.hub = hub
         self.meter = meter
+        self.app = app
+        self.port = port
         self.client = client
         self.tickets = tickets
         self._streams: list[Stream] = []
-
-    @property
-    def port(self) -> int:
-        assert self.client.port is not None
-        return self.client.port
 
     async def get(self, path: str, headers: dict[str, str] | None = None, user_id: str = "ann") -> ClientResponse:
         """As `user_id`, unless `headers` say who asks."""
@@ -169,10 +169,11 @@ MakeSite = Callable[..., Awaitable[Site]]
 
 
 @pytest.fixture
-async def make_site(aiohttp_client: Callable[..., Awaitable[TestClient[Any, Any]]]) -> AsyncIterator[MakeSite]:
+async def make_site() -> AsyncIterator[MakeSite]:
     """`await make_site(store=…, heartbeat_s=…)`: settings of streams, polls, hub and store by their names."""
     sites: list[Site] = []
     wheels: list[asyncio.Task[None]] = []
+    opened = AsyncExitStack()
 
     async def make(store: MemoryStore | None = None, leeway_s: float = 0.0, **settings: Any) -> Site:
         settings["jwt_leeway_s"] = leeway_s
@@ -202,10 +203,12 @@ async def make_site(aiohttp_client: Callable[..., Awaitable[TestClient[Any, Any]
             poll_settings=of(PollSettings),
             cors_origins=origins,
         )
-        server = TestServer(app)
-        await server.start_server(shutdown_timeout=0.1)
+        server, port = Server(app, drain_timeout_s=0.1), free_port()
+        opened.push_async_callback(server.stop)
+        await server.start("127.0.0.1", port, key="listen")
         wheels.append(asyncio.ensure_future(app[WHEEL].run()))
-        site = Site(store, hub, meter, await aiohttp_client(server), tickets)
+        client = ClientSession(f"http://127.0.0.1:{port}", cookie_jar=CookieJar(unsafe=True))
+        site = Site(store, hub, meter, app, port, await opened.enter_async_context(client), tickets)
         sites.append(site)
         return site
 
@@ -213,6 +216,7 @@ async def make_site(aiohttp_client: Callable[..., Awaitable[TestClient[Any, Any]
     for site in sites:
         site.close()
         await site.hub.close()
+    await opened.aclose()
     for wheel in wheels:
         wheel.cancel()
         with suppress(asyncio.CancelledError):

@@ -14,7 +14,7 @@ from orderstream.hub import Hub, HubLimits
 from orderstream.metrics import PrometheusMeter
 from orderstream.web import jwt
 from orderstream.web.app import make_app
-from orderstream.web.connection import ConnectionSettings
+from orderstream.web.connection import Connections, ConnectionSettings
 from orderstream.web.identity import Authenticator, AuthenticatorSettings
 from orderstream.web.jwt import JwtSettings, Verifier
 from orderstream.web.keys import key_of_secret
@@ -100,8 +100,9 @@ class NoTickets:
 class Edge:
     """What listens, and ways to ask it."""
 
-    def __init__(self, app: web.Application, store: MemoryStore, port: int) -> None:
+    def __init__(self, app: web.Application, store: MemoryStore, port: int, connections: Connections) -> None:
         self.app = app
+        self.connections = connections
         self.store = store
         self.hub = app[HUB]
         self.port = port
@@ -172,14 +173,14 @@ async def edge(
         ),
         open_sessions=logins.sessions,
         session_store=logins,
-        stream_settings=StreamSettings(),
+        stream_settings=StreamSettings(send_timeout_s=(connections or ConnectionSettings()).send_timeout_s),
         poll_settings=polls or PollSettings(),
         limits=Limits(limits or LimitSettings(), clock=lambda: served.now),
         cors_origins=frozenset({ORIGIN}),
     )
     more(app)
-    served = Edge(app, store, port)
     server = Server(app, drain_timeout_s=0.1, settings=connections)
+    served = Edge(app, store, port, server.connections)
     await server.start("127.0.0.1", port, key="listen")
     try:
         yield served

@@ -14,7 +14,7 @@ import msgspec
 
 from orderstream.core.cursor import MAX_SEQ, Cursor
 from orderstream.core.delivery import Snapshot
-from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.events import Event, SequencedEvent, encoded
 from orderstream.core.log import ChannelPage
 from orderstream.errors import DatabaseUnavailable, InvalidParameter, NotFound
 from orderstream.ports import ExecutionsPage, OrdersPage, Publisher, Statement
@@ -133,7 +133,7 @@ class MemoryStore:
 
     async def events_after(self, user_id: str, seq: int) -> tuple[str, Sequence[Event]]:
         self._require_reachable()
-        return self.epoch, [Event(row) for row in self._after(user_id, seq)[: self.settings.replay_page_events]]
+        return self.epoch, [encoded(row) for row in self._after(user_id, seq)[: self.settings.replay_page_events]]
 
     # OrderReader
 
@@ -204,7 +204,7 @@ class MemoryStore:
         rows, head = self._events.get(user_id, []), self._cursor(user_id).seq
         oldest = rows[0].seq if rows else 1
         kept = self._after(user_id, max(after, head - self.settings.log_max_events))
-        return ChannelPage(self.epoch, head, oldest, [Event(row) for row in kept])
+        return ChannelPage(self.epoch, head, oldest, [encoded(row) for row in kept])
 
     def _after(self, user_id: str, seq: int) -> list[SequencedEvent]:
         return [row for row in self._events.get(user_id, []) if row.seq > seq and row.epoch == self.epoch]

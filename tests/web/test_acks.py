@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
-from orderstream.core.events import Event, SequencedEvent
+from orderstream.core.events import SequencedEvent, encoded
 from orderstream.metrics import PrometheusMeter
 from orderstream.web.limits import LimitSettings
 from tests.web.conftest import COOKIE, ORIGIN, PATIENCE_S, MakeSite, Site, bearer
@@ -52,7 +52,7 @@ async def test_ack_1_event_of_a_stream_is_measured(site: Site) -> None:
 def test_ack_1_time_is_the_meters_clock_less_that_of_the_write() -> None:
     """No clock of a client's is in it."""
     meter = PrometheusMeter(clock=lambda: 1000.25)
-    meter.acknowledged("sse", Event(SequencedEvent(1, "ann", EPOCH, 1, "order", "{}", 1000.0)))
+    meter.acknowledged("sse", encoded(SequencedEvent(1, "ann", EPOCH, 1, "order", "{}", 1000.0)))
     name = "orderstream_written_to_acknowledged_seconds_sum"
     assert meter.registry.get_sample_value(name, {"transport": "sse"}) == 0.25
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from structlog.testing import capture_logs
 
-from orderstream.web.connection import Connection, ConnectionSettings
 from tests.postgres.feed import insert_order, opened
 from tests.services import PATIENCE_S, running_service
 from tests.web.conftest import COOKIE, MakeSite
@@ -41,16 +40,11 @@ BOUNDED = settings(
 
 
 @pytest.fixture
-async def memory_port(make_site: MakeSite) -> AsyncIterator[int]:
-    """An application on orders in memory, with the connections of the product."""
+async def memory_port(make_site: MakeSite) -> int:
+    """An application on orders in memory."""
     site = await make_site(poll_wait_s=0.02, poll_max_wait_s=0.02)
     site.store.change(site.store.place("ann"), status="filled")
-    handler = site.client.server.runner.server  # type: ignore[union-attr]
-    assert handler is not None
-    limits, others = ConnectionSettings(), set[Connection]()
-    loop = asyncio.get_running_loop()
-    async with await loop.create_server(lambda: Connection(handler, limits, others), "127.0.0.1", 0) as listener:
-        yield listener.sockets[0].getsockname()[1]
+    return site.port
 
 
 @pytest.fixture

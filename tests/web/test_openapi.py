@@ -96,7 +96,7 @@ async def test_every_route_is_described_and_nothing_else(site: Site) -> None:
     """OPTIONS is for preflights, which no client sends by itself."""
     routes = {
         (route.method.lower(), route.resource.canonical)
-        for route in site.client.app.router.routes()
+        for route in site.app.router.routes()
         if route.resource is not None and route.method != "OPTIONS"
     }
     assert routes == {(method, path) for path, methods in DESCRIBED["paths"].items() for method in methods}

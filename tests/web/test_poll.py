@@ -208,8 +208,7 @@ async def test_poll_15_reset_during_the_wait_is_told(site: Site) -> None:
 async def test_poll_16_credential_that_ends_during_the_wait_is_401(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is shown to whom may no longer see it."""
     waiting = await held(site, headers=bearer(expires_s=60))
-    assert site.client.app is not None
-    monkeypatch.setattr(site.client.app[AUTHENTICATOR]._verifier, "_now", lambda: time.time() + 61)
+    monkeypatch.setattr(site.app[AUTHENTICATOR]._verifier, "_now", lambda: time.time() + 61)
     site.store.place("ann")
     answer = await waiting
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, 'Bearer error="invalid_token"')

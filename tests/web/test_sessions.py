@@ -13,7 +13,7 @@ import pytest
 
 from orderstream.core.cursor import Cursor
 from orderstream.ports import OrdersPage
-from orderstream.sessions import ListedDelivery
+from orderstream.sessions import ListedDelivery, OpenDelivery
 from orderstream.web.limits import LimitSettings
 from orderstream.web.seats import AUTHENTICATOR, SESSION_STORE, SESSIONS
 from tests.services import SECRET
@@ -126,9 +126,9 @@ async def test_session_3_stream_that_opens_while_its_login_is_ended_does_not_sur
     sessions = served.app[SESSIONS]
     open_stream = sessions.open_stream
 
-    def revoke_first(identity: Any, *arguments: Any, **named: Any) -> Any:
+    def revoke_first(stream: OpenDelivery) -> None:
         sessions.revoke("ann", "phone", FOREVER)
-        return open_stream(identity, *arguments, **named)
+        open_stream(stream)
 
     sessions.open_stream = revoke_first  # type: ignore[method-assign]
     answer = await served.ask("/v1/orders/stream", None, Authorization=of("phone"))
@@ -219,7 +219,7 @@ async def test_session_3_slow_client_is_cut_off_when_its_login_is_ended(served: 
         await loop.sock_sendall(slow, request("/v1/orders/stream", None, Authorization=of("phone")))
         await eventually(lambda: any(one.head for one in served.hub.subscribers()))
         [subscriber] = served.hub.subscribers()
-        transport = subscriber.outlet._socket  # type: ignore[attr-defined]
+        transport = subscriber.outlet._transport  # type: ignore[attr-defined]
         written = 0
         while not (transport.get_write_buffer_size() if where == "transport" else written > 150_000):
             served.store.place("ann", reason="x" * 30_000)

@@ -111,7 +111,7 @@ async def test_ticket_5_stream_is_told_to_come_back_when_its_ticket_cannot_be_lo
 
 async def test_revoked_session_is_told_never_to_come_back(site: Site) -> None:
     """204 on the stream, where an EventSource stops for good; 401 elsewhere."""
-    app = site.client.app
+    app = site.app
     assert app is not None
     encoded = signed(sub="ann", sid="phone")
     shown = await ticket(site, encoded)
