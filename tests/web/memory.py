@@ -172,7 +172,7 @@ class MemoryStore:
         rows, order = self._of_order(user_id, order_id), self._orders.get(order_id)
         if not rows and (order is None or order["user_id"] != user_id):
             raise NotFound("there is no such order")
-        return [Event(row) for row in rows if row.seq > after][:limit]
+        return [encoded(row) for row in rows if row.seq > after][:limit]
 
     async def executions_page(self, user_id: str, asked: Statement) -> ExecutionsPage:
         self._require_reachable()
