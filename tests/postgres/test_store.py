@@ -185,4 +185,5 @@ def test_history_is_read_by_indexes(database: str, name: str) -> None:
         analyze""",
     )
     plan = [line for (line,) in run(database, f"explain {query(name)}", {"user_id": "u7"} | HISTORY[name])]
-    assert [line for line in plan if "Seq Scan" in line] == []
+    # There are a handful of epochs.
+    assert [line for line in plan if "Seq Scan" in line and " on epochs " not in line] == []
