@@ -154,8 +154,8 @@ class Life:
         self.executions, self.apart, self.born = Executions(), None, False
 
     def close(self, *, in_time: bool = True) -> Check | None:
-        """The end of the transaction, and what is wrong with all of it; the next one is open then. What is not `in_time`
-        to be told is held against the next."""
+        """The end of the transaction, and what is wrong with all of it; the next one is open then. What comes too late
+        to be told (not `in_time`) is held against the next."""
         known = self.apart
         try:
             check = self._close()

@@ -6,7 +6,7 @@ import msgspec
 
 from orderstream.core import orders as documents
 from orderstream.web.acks import Ack
-from orderstream.web.paging import MAX_LIMIT
+from orderstream.web.lists import MAX_LIMIT
 from orderstream.web.sessions import SessionList
 from orderstream.web.tickets import Ticket
 

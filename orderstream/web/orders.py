@@ -10,7 +10,7 @@ from orderstream.core.executions import Executed, net
 from orderstream.core.names import lineage
 from orderstream.errors import InvalidParameter
 from orderstream.ports import Statement
-from orderstream.web import paging
+from orderstream.web import lists
 from orderstream.web.headers import PRIVATE
 from orderstream.web.limits import LIMITS
 from orderstream.web.seats import ORDERS
@@ -31,11 +31,11 @@ async def list_orders(request: web.Request, identity: Identity) -> web.Response:
     page = await request.app[ORDERS].orders_page(
         identity.user_id,
         open_=_OPEN[status],
-        symbol=paging.text(request, "symbol"),
-        before=paging.key(request, tuple[str, str]),
-        limit=paging.limit(request),
+        symbol=lists.text(request, "symbol"),
+        before=lists.key(request, tuple[str, str]),
+        limit=lists.limit(request),
     )
-    return paging.answer(request, "orders", page.orders, page.next_key, b'"cursor":"%b",' % str(page.cursor).encode())
+    return lists.answer(request, "orders", page.orders, page.next_key, b'"cursor":"%b",' % str(page.cursor).encode())
 
 
 @for_user
@@ -59,12 +59,12 @@ async def one_order(request: web.Request, identity: Identity) -> web.Response:
 async def order_events(request: web.Request, identity: Identity) -> web.Response:
     """A page of what happened to one order and is kept, oldest first."""
     request.app[LIMITS].admit_user(identity.user_id)
-    after, limit = paging.key(request, int) or 0, paging.limit(request)
+    after, limit = lists.key(request, int) or 0, lists.limit(request)
     if not 0 <= after <= _LAST_SEQ:
-        raise paging.not_a_page()
+        raise lists.not_a_page()
     events = await request.app[ORDERS].order_events(identity.user_id, _order_id(request), after=after, limit=limit + 1)
     next_key = events[limit - 1].seq if len(events) > limit else None
-    return paging.answer(request, "events", [event.document for event in events[:limit]], next_key)
+    return lists.answer(request, "events", [event.document for event in events[:limit]], next_key)
 
 
 @for_user
@@ -72,14 +72,14 @@ async def list_executions(request: web.Request, identity: Identity) -> web.Respo
     """A page of the executions of all orders, newest first: for statements."""
     request.app[LIMITS].admit_user(identity.user_id)
     asked = Statement(
-        since=paging.time(request, "since"),
-        until=paging.time(request, "until"),
-        symbol=paging.text(request, "symbol"),
-        before=paging.key(request, tuple[str, str]),
-        limit=paging.limit(request),
+        since=lists.time(request, "since"),
+        until=lists.time(request, "until"),
+        symbol=lists.text(request, "symbol"),
+        before=lists.key(request, tuple[str, str]),
+        limit=lists.limit(request),
     )
     page = await request.app[ORDERS].executions_page(identity.user_id, asked)
-    return paging.answer(request, "executions", page.executions, page.next_key)
+    return lists.answer(request, "executions", page.executions, page.next_key)
 
 
 class _Named(msgspec.Struct):

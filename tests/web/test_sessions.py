@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from orderstream.core.cursor import Cursor
-from orderstream.ports import OrdersPage
+from orderstream.ports import ExecutionsPage, OrdersPage
 from orderstream.sessions import ListedDelivery, OpenDelivery
 from orderstream.web.limits import LimitSettings
 from orderstream.web.seats import AUTHENTICATOR, SESSION_STORE, SESSIONS
@@ -136,23 +136,30 @@ async def test_session_3_stream_that_opens_while_its_login_is_ended_does_not_sur
     assert list(served.hub.subscribers()) == []
 
 
-HELD = [("/v1/orders", "orders_page"), ("/v1/orders/1", "order"), ("/v1/sessions", "open_elsewhere")]
+# Path -> what its answer waits for, and gets in the end.
+HELD: dict[str, tuple[str, Any]] = {
+    "/v1/orders": ("orders_page", OrdersPage(Cursor("0a0a0a0a", 0), [], None)),
+    "/v1/orders/1": ("order", (b'{"id":"1"}', [])),
+    "/v1/orders/1/events": ("order_events", []),
+    "/v1/executions": ("executions_page", ExecutionsPage([], None)),
+    "/v1/sessions": ("open_elsewhere", []),
+}
 
 
-@pytest.mark.parametrize(("path", "waits"), HELD)
+@pytest.mark.parametrize("path", HELD)
 @pytest.mark.parametrize("ended", ["session-revoked", "unauthorized"])
 async def test_who_10_answer_is_refused_when_its_session_ends_while_it_is_made(
-    served: Edge, monkeypatch: pytest.MonkeyPatch, path: str, waits: str, ended: str
+    served: Edge, monkeypatch: pytest.MonkeyPatch, path: str, ended: str
 ) -> None:
     """The database took its time; what was logged out, or has expired since, gets none of it."""
-    asked, go_on = asyncio.Event(), asyncio.Event()
+    (waits, given), asked, go_on = HELD[path], asyncio.Event(), asyncio.Event()
 
     async def held(*_: Any, **__: Any) -> Any:
         asked.set()
         await go_on.wait()
-        return {"orders_page": OrdersPage(Cursor("0a0a0a0a", 0), [], None), "order": (b"{}", [])}.get(waits, [])
+        return given
 
-    monkeypatch.setattr(served.store if "orders" in path else store(served), waits, held)
+    monkeypatch.setattr(store(served) if waits == "open_elsewhere" else served.store, waits, held)
     asking = asyncio.create_task(served.ask(path, None, Authorization=of("phone")))
     await asked.wait()
     if ended == "session-revoked":
