@@ -237,6 +237,94 @@ def doctor(context: click.Context, url: str | None, encoded: str | None, thoroug
     sys.exit(_run(examining.main(settings, lines, route, as_json=as_json)))
 
 
+@cli.command("ingest-fix", short_help="Play a FIX log into the tables of orders.")
+@click.argument("log", metavar="FILE|-")
+@click.option(
+    "--user-from", "tags", metavar="TAG", multiple=True, help="Tag that names the user; may be given again. [1]"
+)
+@click.option("--user", help="Whose all orders are, whatever the log says.")
+@click.option("--pace", metavar="10x", help="Play at so many times the pace of SendingTime; else as fast as it goes.")
+@click.option("--silence-most-s", type=click.FloatRange(0), help="With --pace: wait no longer than so for a message.")
+@click.option("--source", default="", help="Whose log it is: those of different sources may use the same ids.")
+@click.option("--set-aside", type=click.Path(dir_okay=False, path_type=Path), help="[FILE.set-aside]")
+@click.option("--strict", is_flag=True, help="Set messages with a wrong CheckSum aside too.")
+@click.pass_context
+def ingest_fix(
+    context: click.Context,
+    log: str,
+    tags: tuple[str, ...],
+    user: str | None,
+    pace: str | None,
+    silence_most_s: float | None,
+    source: str,
+    set_aside: Path | None,
+    strict: bool,
+) -> None:
+    """Play a FIX log into public.orders and public.executions of database_url, as an order service would.
+
+    A drop copy, or any log of FIX 4.0 to 5.0 SP2: one message a line or one after another, with SOH, | or ^A between
+    fields and whatever the log puts before them; from a file, or from stdin as it comes. New orders (D), requests
+    (F, G), execution reports (8) and cancel rejects (9) are played; session messages, status requests and their
+    answers say nothing of an order and are passed over. docs/ingest.md says how each field is read.
+
+    An order's user is named by Account (1), or by the tags of --user-from; where its first message has none of them by
+    ClientID (109), a client's party (448), or the CompID at the client's end of the session.
+
+    Nothing happens twice: a message that was played before, by this run or an earlier one, as a PossDup or at another
+    hop of its way, is known again. So what was stopped or killed is simply started again.
+
+    What cannot be played does not stop the rest: it is written to a file with its line and the reason, which can
+    itself be ingested later.
+
+    \b
+    Exit status: 0 where all was played, 1 where something was set aside, 2 where the log, the
+    database or the options are wrong, 130 or 143 where it was stopped.
+
+    \b
+      orderstream ingest-fix drop_copy.log
+      orderstream ingest-fix --pace 10x --user ann drop_copy.log
+      tail -n +1 -F fix.messages.log | orderstream ingest-fix --user-from 109 -
+    """
+    from orderstream.core.fix.pace import pace_of
+    from orderstream.core.fix.reports import Users
+
+    if user is not None and tags:
+        raise click.UsageError("--user and --user-from exclude each other")
+    if not all(tag.isdigit() for tag in tags):
+        raise click.UsageError("--user-from must be the number of a tag, such as 1 or 109")
+    if silence_most_s is not None and pace is None:
+        raise click.UsageError("--silence-most-s is for --pace")
+    try:
+        times = None if pace is None else pace_of(pace)
+    except ValueError as error:
+        raise OperatorError(f"--pace {error}") from None
+    aside = set_aside or Path("stdin.set-aside" if log == "-" else f"{log}.set-aside")
+    if log != "-" and aside.absolute() == Path(log).absolute():
+        raise OperatorError("--set-aside must not be the log itself")
+    settings = _settings(context)
+    settings.require("database_url")
+    from orderstream import ingest
+    from orderstream.postgres import migrations
+
+    migrations.check_current(settings.database_url, timeout_s=settings.startup_timeout_s)
+    options = ingest.Options(
+        log=log,
+        aside=aside,
+        users=Users(fixed=user or "", tags=tags or ("1",)),
+        source=source,
+        pace=times,
+        silence_most_s=float("inf") if silence_most_s is None else silence_most_s,
+        is_strict=strict,
+    )
+
+    def progress(text: str) -> None:
+        click.echo(text, nl=False, err=True)
+
+    sys.exit(
+        ingest.run(settings.database_url, options, timeout_s=settings.startup_timeout_s, say=_say, progress=progress)
+    )
+
+
 @cli.command("new-epoch", short_help="Make every client begin anew, after a restore.")
 @click.pass_context
 def new_epoch(context: click.Context) -> None:

@@ -13,7 +13,7 @@ GROUND = {"(root)", "errors", "settings", "configuration"}
 CORE = {"core"}
 HEART = {"hub", "ports", "collector", "sessions"}
 EDGES = {"web", "postgres", "metrics", "tracing", "logs", "client"}
-ENTRY = {"cli", "app", "canary", "demo", "watch", "doctor"}
+ENTRY = {"cli", "app", "canary", "demo", "watch", "doctor", "ingest"}
 
 # What a core module would need for I/O, a clock, randomness, the environment or a log.
 IMPURE = {

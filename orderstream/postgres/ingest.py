@@ -1,0 +1,108 @@
+"""Where `ingest-fix` reads and writes: the orders' tables and its own ledger, a batch in one transaction.
+
+psycopg2 and no event loop: one session that does one thing after another, while the log is read in between.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+import psycopg2
+from psycopg2.extensions import connection, cursor
+
+from orderstream.core.fix import words
+from orderstream.core.fix.book import Batch, ExecutionRow, Key, OrderRow, Standing
+from orderstream.errors import OperatorError
+from orderstream.postgres import dsn as dsns
+from orderstream.postgres.connections import PREPARE
+from orderstream.postgres.queries import query
+
+# Beside the lock of migrations, which is number 100.
+_LOCK = (0x6F726473, 101)
+_STATEMENTS = ("ingest_new", "ingest_executions", "ingest_changed")
+
+
+class Refused(OperatorError):
+    """The tables do not take a row as it is; the line is the database's."""
+
+
+class Interrupted(OperatorError):
+    """The database went away, or does not allow it; what was committed until then stays."""
+
+
+class Tables:
+    """One session's use of them. Both methods raise Interrupted."""
+
+    def __init__(self, session: connection, database_url: str) -> None:
+        self._session = session
+        self._database_url = database_url
+
+    def known(self, keys: Sequence[str]) -> tuple[dict[str, Key], dict[str, Standing]]:
+        """What the ledger has of these keys, and how the orders stand that they lead to, by their ids."""
+        with self._translated(), self._session, self._session.cursor() as at:
+            at.execute(query("ingest_known"), {"keys": list(keys)})
+            rows = at.fetchall()
+        found = {key: Key(key, order_id, account) for key, order_id, account, *_ in rows}
+        standing = {
+            order_id: Standing(side, status in words.ENDED, day)
+            for _, order_id, _, side, status, day in rows
+            if status is not None
+        }
+        return found, standing
+
+    def write(self, batch: Batch) -> None:
+        """All of it or nothing. Raises Refused too."""
+        with self._translated(), self._session, self._session.cursor() as at:
+            for one in batch.rounds:
+                _execute(at, "ingest_new", one.new)
+                _execute(at, "ingest_executions", one.executions)
+                _execute(at, "ingest_changed", one.changed)
+            keys = list(batch.keys.values())
+            if keys:
+                at.execute(
+                    query("ingest_keys"),
+                    {
+                        "keys": [key.key for key in keys],
+                        "order_ids": [key.order_id for key in keys],
+                        "accounts": [key.account for key in keys],
+                    },
+                )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg2.DataError, psycopg2.IntegrityError) as error:
+            raise Refused(f"the database refuses it: {dsns.reason(error, self._database_url)}") from error
+        except psycopg2.Error as error:
+            where = dsns.target(self._database_url)
+            raise Interrupted(f"the database {where} failed: {dsns.reason(error, self._database_url)}") from error
+
+
+@contextmanager
+def open_tables(database_url: str, *, timeout_s: float) -> Iterator[Tables]:
+    """A session that nobody else ingests beside. Raises what `dsn.connect` does, and Interrupted."""
+    session = dsns.connect(database_url, timeout_s)
+    try:
+        tables = Tables(session, database_url)
+        with tables._translated(), session, session.cursor() as at:
+            at.execute(PREPARE)
+            at.execute("set application_name = 'orderstream ingest-fix'")
+            # A plan made while the tables were small would read them whole when they are large.
+            at.execute("set plan_cache_mode = force_custom_plan")
+            at.execute("select pg_try_advisory_lock(%s, %s)", _LOCK)
+            if at.fetchone() != (True,):
+                raise Interrupted(f"another ingest-fix is at work on {dsns.target(database_url)}: wait for its end")
+            at.execute("select to_regclass('orderstream_ingest.keys') is not null")
+            if at.fetchone() != (True,):
+                at.execute(query("ingest_ledger"))
+            for statement in _STATEMENTS:
+                at.execute(f"prepare {statement} (json) as {query(statement)}")
+        yield tables
+    finally:
+        session.close()
+
+
+def _execute(at: cursor, statement: str, rows: Sequence[OrderRow | ExecutionRow]) -> None:
+    if rows:
+        at.execute(f"execute {statement} (%s)", (msgspec.json.encode(rows).decode(),))
