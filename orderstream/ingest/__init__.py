@@ -158,6 +158,9 @@ class _Ingest:
         except NotRead as error:
             reason = str(error)
         self._wait_for(message)
+        if self._stop.is_set():
+            # It was not due yet.
+            return
         self._items.append(_Item(message.line, message.raw, entry, reason))
 
     def _wait_for(self, message: Message) -> None:

@@ -14,7 +14,9 @@ import msgspec
 # Longer than any order message; bounds what is kept in memory while no end comes.
 MESSAGE_MOST_BYTES = 1_000_000
 
-_START = re.compile(rb"(?<![0-9])8=FIXT?\.[0-9]\.[0-9][A-Z0-9]*(\x01|\||\^A)")
+_VERSION = rb"8=FIXT?\.[0-9]\.[0-9][A-Z0-9]*"
+# Behind a digit it is another tag's end, unless BodyLength follows: then the message before was cut in a number.
+_START = re.compile(rb"(?:(?<![0-9])|(?=" + _VERSION + rb"(?:\x01|\||\^A)9=))" + _VERSION + rb"(\x01|\||\^A)")
 _SEPARATORS = (b"\x01", b"|", b"^A")
 _BODY_LENGTH = {sep: re.compile(rb"9=([0-9]{1,7})" + re.escape(sep)) for sep in _SEPARATORS}
 _TRAILER = {
@@ -112,8 +114,6 @@ class Reader:
         if b"\x00" in raw:
             return Unreadable(self._line, raw, "it holds a NUL byte")
         pairs = _pairs(raw, separator)
-        if pairs is None:
-            return Unreadable(self._line, raw, "what follows its version is not tag=value")
         body = raw[: raw.rindex(b"10=")].replace(separator, b"\x01")
         return Message(
             line=self._line,
@@ -158,8 +158,8 @@ def _holds_lengths(text: bytes) -> bool:
     return any(tag + b"=" in text for tag in _LENGTH_OF.values())
 
 
-def _pairs(raw: bytes, separator: bytes) -> list[list[str]] | None:
-    """`[tag, value]` of each field in order; None where a tag is none."""
+def _pairs(raw: bytes, separator: bytes) -> list[list[str]]:
+    """`[tag, value]` of each field in order."""
     text = _decoded(raw.rstrip(b"\r\n").removesuffix(separator))
     pairs = [field.split("=", 1) for field in text.split(separator.decode())]
     is_plain = all(len(pair) == 2 and pair[0].isdigit() for pair in pairs)
@@ -168,7 +168,7 @@ def _pairs(raw: bytes, separator: bytes) -> list[list[str]] | None:
     return _pairs_with_data(raw.rstrip(b"\r\n").removesuffix(separator), separator)
 
 
-def _pairs_with_data(raw: bytes, separator: bytes) -> list[list[str]] | None:
+def _pairs_with_data(raw: bytes, separator: bytes) -> list[list[str]]:
     """The same, slowly, for fields that hold separators: by their lengths where these are true, and else a piece that
     is no field belongs to the one before it."""
     found: list[tuple[bytes, bytes]] = []
@@ -178,8 +178,7 @@ def _pairs_with_data(raw: bytes, separator: bytes) -> list[list[str]] | None:
         end = len(raw) if end < 0 else end
         tag, equals, value = raw[at:end].partition(b"=")
         if not equals or not tag.isdigit():
-            if not found:
-                return None
+            # There is one: a message begins with BeginString.
             last_tag, last = found.pop()
             tag, value = last_tag, last + separator + raw[at:end]
         elif found and _LENGTH_OF.get(tag) == found[-1][0] and found[-1][1].isdigit():
