@@ -112,6 +112,12 @@ def migrate(context: click.Context, dry_run: bool, status: bool, without_tables:
 @click.option("--rate", default="5", show_default=True, help="Order changes a second, or max.")
 @click.option("--exchange-only", is_flag=True, help="Only trade, on database_url, which is migrated.")
 @click.option(
+    "--replay",
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    help="Play this FIX log, as orders of ann, instead of trading.",
+)
+@click.option("--pace", default="1x", show_default=True, help="With --replay: how many times as fast as it was.")
+@click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=".orderstream",
@@ -119,7 +125,15 @@ def migrate(context: click.Context, dry_run: bool, status: bool, without_tables:
     help="Where the embedded Postgres, the logs and the key are kept.",
 )
 @click.pass_context
-def demo(context: click.Context, port: int | None, rate: str, exchange_only: bool, folder: Path) -> None:
+def demo(
+    context: click.Context,
+    port: int | None,
+    rate: str,
+    exchange_only: bool,
+    replay: Path | None,
+    pace: str,
+    folder: Path,
+) -> None:
     """Try it all: an embedded Postgres, the service, and an exchange that trades for many users.
 
     Prints ready-made commands to try next, and stops all of it on Ctrl-C. With database_url set, that
@@ -128,15 +142,20 @@ def demo(context: click.Context, port: int | None, rate: str, exchange_only: boo
     \b
       orderstream demo
       orderstream demo --port 9000 --rate max
+      orderstream demo --replay drop_copy.log --pace 10x
     """
     _require_rate(rate)
+    _pace(pace)
+    if replay is not None and exchange_only:
+        raise click.UsageError("--replay and --exchange-only exclude each other")
     settings = _settings(context)
     from orderstream.demo import run
 
     if exchange_only:
         settings.require("database_url")
         run.become_exchange(settings, rate)
-    sys.exit(asyncio.run(run.run(settings, folder=folder, port=port, rate=rate, say=_say)))
+    played = None if replay is None else run.Replay(replay, pace)
+    sys.exit(asyncio.run(run.run(settings, folder=folder, port=port, rate=rate, replay=played, say=_say)))
 
 
 @cli.command(short_help="Print a JWT for USER, for development.")
@@ -285,7 +304,6 @@ def ingest_fix(
       orderstream ingest-fix --pace 10x --user ann drop_copy.log
       tail -n +1 -F fix.messages.log | orderstream ingest-fix --user-from 109 -
     """
-    from orderstream.core.fix.pace import pace_of
     from orderstream.core.fix.reports import Users
 
     if user is not None and tags:
@@ -294,10 +312,7 @@ def ingest_fix(
         raise click.UsageError("--user-from must be the number of a tag, such as 1 or 109")
     if silence_most_s is not None and pace is None:
         raise click.UsageError("--silence-most-s is for --pace")
-    try:
-        times = None if pace is None else pace_of(pace)
-    except ValueError as error:
-        raise OperatorError(f"--pace {error}") from None
+    times = None if pace is None else _pace(pace)
     aside = set_aside or Path("stdin.set-aside" if log == "-" else f"{log}.set-aside")
     if log != "-" and aside.absolute() == Path(log).absolute():
         raise OperatorError("--set-aside must not be the log itself")
@@ -361,6 +376,15 @@ def _require_rate(rate: str) -> None:
         rate_of(rate)
     except ValueError as error:
         raise OperatorError(f"--rate {error}") from None
+
+
+def _pace(text: str) -> float:
+    from orderstream.core.fix.pace import pace_of
+
+    try:
+        return pace_of(text)
+    except ValueError as error:
+        raise OperatorError(f"--pace {error}") from None
 
 
 def _issue(settings: Settings, user: str, expires_s: float) -> str:
