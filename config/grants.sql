@@ -37,7 +37,7 @@ grant execute on function orderstream.timeline(), orderstream.new_epoch(text), o
 grant select on orderstream.orders, orderstream.executions to orderstream_service;
 grant execute on function
     orderstream.rfc3339(timestamptz),
-    orderstream.remaining(text, numeric, numeric),
+    orderstream.remaining(text, text, numeric, numeric),
     orderstream.order_json(text, text, text, text, text, text, text, text, text, numeric, numeric, numeric, numeric,
                            numeric, numeric, text, text, text, bigint, timestamptz, timestamptz),
     orderstream.execution_json(text, text, text, text, numeric, numeric, text, text, timestamptz)

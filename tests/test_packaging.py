@@ -52,7 +52,7 @@ def test_wheel_holds_every_file_of_the_package(source: Path, wheel: set[str]) ->
         "orderstream/py.typed",
         "orderstream/config/grants.sql",
         "orderstream/migrations/tables/0001_orders.sql",
-        "orderstream/postgres/queries/step.sql",
+        "orderstream/postgres/queries/number.sql",
         "orderstream/web/static/orderstream.js",
         "orderstream/demo/static/index.html",
     ],

@@ -19,6 +19,16 @@ drop view orderstream.orders;
 drop function orderstream.order_json(text, text, text, text, text, text, text, text, numeric, numeric, numeric, numeric,
                                      numeric, text, text, text, bigint, timestamptz, timestamptz);
 drop type orderstream.order_document;
+drop function orderstream.remaining(text, numeric, numeric);
+
+-- FIX LeavesQty: an order that has ended leaves nothing, whatever OrderQty - CumQty says. Done for day ends one that is
+-- good for the day (A.1.b), and not one that goes on in the morning (H.1.a).
+create function orderstream.remaining(status text, time_in_force text, quantity numeric, filled_quantity numeric)
+returns numeric
+language sql immutable parallel safe
+return case when status in ('filled', 'cancelled', 'calculated', 'rejected', 'expired') then 0
+            when status = 'done_for_day' and coalesce(time_in_force, 'day') in ('day', 'ioc', 'fok') then 0
+            else quantity - filled_quantity end;
 
 create type orderstream.order_document as (
     id text, client_order_id text, original_client_order_id text, symbol text, asset_class text, side text,
@@ -37,8 +47,9 @@ language sql stable parallel safe
 return row_to_json(row(
         id, client_order_id, original_client_order_id, symbol, asset_class, side, order_type, time_in_force, platform,
         trim_scale(quantity), trim_scale(cash_amount), trim_scale(price), trim_scale(stop_price),
-        trim_scale(filled_quantity), trim_scale(orderstream.remaining(status, quantity, filled_quantity)),
-        trim_scale(average_price), status, reason_code, reason, version, orderstream.rfc3339(created_at),
+        trim_scale(filled_quantity),
+        trim_scale(orderstream.remaining(status, time_in_force, quantity, filled_quantity)), trim_scale(average_price),
+        status, reason_code, reason, version, orderstream.rfc3339(created_at),
         orderstream.rfc3339(updated_at)
     )::orderstream.order_document);
 
@@ -49,7 +60,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     create or replace view orderstream.orders as
     select n.id, n.user_id::text as user_id, n.symbol::text as symbol, n.status::text as status, n.created_at,
-           n.updated_at, orderstream.remaining(n.status::text, 1, 0) > 0 as open,
+           n.updated_at, orderstream.remaining(n.status::text, n.time_in_force::text, 1, 0) > 0 as open,
            orderstream.order_json(
                n.id::text, n.client_order_id::text, said.original, n.symbol::text,
                n.asset_class::text, n.side::text, n.order_type::text, n.time_in_force::text, n.platform::text,

@@ -78,7 +78,9 @@ class Order(msgspec.Struct, frozen=True):
     price: Exact | None
     stop_price: Exact | None
     filled_quantity: Exact
-    remaining_quantity: Annotated[Exact | None, _said("0 once the order has ended.")]
+    remaining_quantity: Annotated[
+        Exact | None, _said("0 once the order has ended; one that is done for the day and good for longer has not.")
+    ]
     average_price: Exact | None
     status: Status
     reason_code: str | None

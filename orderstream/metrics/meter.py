@@ -38,6 +38,8 @@ class PrometheusMeter:
         self._loaded = self._counter("loaded_users", "Users in them.", "kind")
         self._retired = self._counter("retired_rows", "Rows removed by retention.", "table")
         self._takeovers = self._counter("sequencer_takeovers", "Leaderships begun.")
+        self._checks = self._counter("checks", "Events that a check found odd.", "verdict", "rule")
+        self._unchecked = self._counter("unchecked", "Events that could not be checked.")
         self._sleeps = self._counter("doorbell_sleeps", "Times the sequencer lay down.")
         self._rings = self._counter("doorbell_rings", "Times it was rung awake.")
         self._catches = self._counter("doorbell_missed", "Times the safety net found events; should be 0.")
@@ -114,6 +116,12 @@ class PrometheusMeter:
     def sequenced(self, batch: Sequence[SequencedEvent]) -> None:
         self._batches.observe(len(batch))
         self._observe(self._sequenced, batch)
+
+    def checked(self, verdict: str, rule: str, events: int) -> None:
+        self._checks.labels(verdict, rule).inc(events)
+
+    def unchecked(self, events: int) -> None:
+        self._unchecked.inc(events)
 
     def slept(self) -> None:
         self._sleeps.inc()

@@ -1,6 +1,9 @@
 """The one who numbers: elected by an advisory lock, it writes on the session that holds the lock, so that a leader who
 is gone cannot write. It sleeps on a doorbell and polls only while an order transaction that did not ring is open.
 
+A step is two statements: `take` reads what is new, `number` writes exactly that, under take's snapshot. Between the two
+it is judged, while nothing is locked or open; a leader that dies there has done nothing.
+
     LEADER   | pg_try_advisory_lock: one session in the cluster holds it, and only that one takes steps
     DOORBELL | held exclusively by the sleeper, shared by order transactions that found nobody asleep
 
@@ -11,15 +14,19 @@ never executes NOTIFY in an order's transaction. The wait is bounded all the sam
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import msgspec
 import structlog
 
+from orderstream.core.checker import Change
 from orderstream.core.events import SequencedEvent
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter
 from orderstream.postgres.connections import PREPARE, Row, Session, open_session
+from orderstream.postgres.judging import Judge
 from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
@@ -47,6 +54,31 @@ class SequencerSettings(msgspec.Struct, frozen=True):
     election_s: float = 2.0
     idle_session_timeout_s: float = 10.0
     query_timeout_s: float = 10.0
+
+
+class _Taken(NamedTuple):
+    """A row of the outbox, as `take` gives it."""
+
+    id: int
+    xid: str
+    user_id: str
+    order_id: str | None
+    name: str
+    body: str
+    written_at: float
+
+
+def _sequenced(taken: Sequence[_Taken], numbers: Sequence[Row], checked: Mapping[int, str]) -> list[SequencedEvent]:
+    """What was written of it: both in the order of the outbox."""
+    return [
+        SequencedEvent(position, one.user_id, epoch, seq, one.name, _body(one.body, checked.get(place)), one.written_at)
+        for place, (one, (position, epoch, seq, _)) in enumerate(zip(taken, numbers, strict=True))
+    ]
+
+
+def _body(body: str, check: str | None) -> str:
+    """As `number` writes it."""
+    return body if check is None else f'{body[:-1]},"check":{check}}}'
 
 
 class Sequencer:
@@ -119,22 +151,26 @@ class Sequencer:
             raise DatabaseUnavailable("there is no epoch: a restore may be under way")
         if renewed := await session.fetch(query("renew_epoch")):
             _log.warning("epoch-renewed", epoch=renewed[0][0])
-        await session.fetch(f"prepare step (bigint) as {query('step')}")
+        await session.fetch(
+            f"prepare take (bigint) as {query('take')};"
+            f"prepare number (bigint, pg_snapshot, boolean, bigint[], bigint[], text[]) as {query('number')}"
+        )
+        judge = Judge(self._meter)
         [(rings,)] = await session.fetch("select orderstream.doorbell_enabled()")
         self.leading = True
         self._meter.took_over()
         _log.info("leadership-taken", doorbell=rings)
         while True:
-            if not await self._step(session):
+            if not await self._step(session, judge):
                 if rings:
-                    await self._sleep(session)
+                    await self._sleep(session, judge)
                 else:
                     await asyncio.sleep(self._settings.doorbell_poll_max_s)
 
-    async def _ask(self, session: Session, sql: str) -> list[Row]:
+    async def _ask(self, session: Session, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """The rows of a query, let finish when we are cancelled: a session whose query was cut short is closed, and
         could not tell the candidates that we leave."""
-        query = asyncio.ensure_future(session.fetch(sql))
+        query = asyncio.ensure_future(session.fetch(sql, parameters))
         try:
             return await asyncio.shield(query)
         except asyncio.CancelledError:
@@ -142,35 +178,60 @@ class Sequencer:
             query.cancel()
             raise
 
-    async def _step(self, session: Session, first: str = "") -> int:
+    async def _step(self, session: Session, judge: Judge, first: str = "") -> int:
         """Numbers what is new, and hands it over; says how many. `first` runs before it in the same round trip."""
-        rows = await self._ask(session, f"{first}execute step ({self._settings.batch_max_events})")
-        if rows:
-            batch = [SequencedEvent(*row[:7]) for row in rows]
-            self._meter.sequenced(batch)
-            self._handover(batch)
-        return len(rows)
+        rows = await self._ask(session, f"{first}execute take ({self._settings.batch_max_events})")
+        if not rows:
+            return 0
+        checkpoint, snapshot, in_window, more = rows[0][:4]
+        taken = [_Taken(*row[4:]) for row in rows if row[4] is not None]
+        if not taken and not in_window:
+            return 0
+        changes = [Change(one.xid, one.user_id, one.order_id, one.name, one.body) for one in taken]
+        checks = await judge.judge(partial(self._ask, session), changes, whole=not more)
+        checked = {place: msgspec.json.encode(check).decode() for place, check in checks.items()}
+        numbers = await self._ask(
+            session,
+            "execute number (%(checkpoint)s, %(snapshot)s, %(more)s, %(ids)s::bigint[], %(checked)s::bigint[],"
+            " %(checks)s::text[])",
+            {
+                "checkpoint": checkpoint,
+                "snapshot": snapshot,
+                "more": more,
+                "ids": [one.id for one in taken],
+                "checked": [taken[place].id for place in checked],
+                "checks": list(checked.values()),
+            },
+        )
+        # None where a new epoch began meanwhile: then there is nothing to tell of what was taken.
+        if numbers:
+            self._tell(_sequenced(taken, numbers, checked))
+        return len(numbers)
 
-    async def _sleep(self, session: Session) -> None:
+    def _tell(self, batch: Sequence[SequencedEvent]) -> None:
+        self._meter.sequenced(batch)
+        self._handover(batch)
+
+    async def _sleep(self, session: Session, judge: Judge) -> None:
         """Returns when there may be work."""
         pause_s = self._settings.doorbell_poll_min_s
         while not await self._try_lock(session, DOORBELL):
             # Somebody's transaction is open that will not ring: its commit is found by looking.
             await asyncio.sleep(pause_s)
-            if await self._step(session):
+            if await self._step(session, judge):
                 return
             pause_s = min(2 * pause_s, self._settings.doorbell_poll_max_s)
         self._meter.slept()
-        found = await self._step(session)
+        found = await self._step(session, judge)
         while not found:
             if await session.notified(self._settings.safety_net_s):
                 self._meter.rung()
                 break
-            found = await self._step(session)
+            found = await self._step(session, judge)
             if found and not await session.notified(_RING_GRACE_S):
                 self._meter.caught_by_safety_net()
                 _log.error("doorbell-missed", events=found)
-        await self._step(session, first=f"select pg_advisory_unlock({DOORBELL});")
+        await self._step(session, judge, first=f"select pg_advisory_unlock({DOORBELL});")
 
     async def _try_lock(self, session: Session, lock: str) -> bool:
         [(granted,)] = await self._ask(session, f"select pg_try_advisory_lock({lock})")

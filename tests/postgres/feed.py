@@ -71,15 +71,35 @@ def outbox(at: cursor) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 class Steps:
-    """The sequencer's own statement, one step at a time, from a session without a lock."""
+    """The sequencer's own statements, one step at a time, from a session without a lock; nothing is checked."""
 
     def __init__(self, at: cursor) -> None:
         self._at = at
-        at.execute(f"prepare step (bigint) as {query('step')}")
+        at.execute(f"prepare take (bigint) as {query('take')}")
+        at.execute(f"prepare number (bigint, pg_snapshot, boolean, bigint[], bigint[], text[]) as {query('number')}")
+
+    def look(self, max_events: int = 1000) -> list[tuple[Any, ...]]:
+        """The first half."""
+        self._at.execute(f"execute take ({max_events})")
+        return self._at.fetchall()
+
+    def number(self, rows: list[tuple[Any, ...]]) -> list[SequencedEvent]:
+        """The second half, of what the first gave."""
+        (checkpoint, snapshot, in_window, more), taken = rows[0][:4], [row[4:] for row in rows if row[4] is not None]
+        if not taken and not in_window:
+            return []
+        given = (checkpoint, snapshot, more, [row[0] for row in taken])
+        self._at.execute("execute number (%s, %s, %s, %s::bigint[], '{}', '{}')", given)
+        return [
+            SequencedEvent(position, user_id, epoch, seq, name, body, written_at)
+            for (position, epoch, seq, _), (_, _, user_id, _, name, body, written_at) in zip(
+                self._at.fetchall(), taken, strict=False
+            )
+        ]
 
     def take(self, max_events: int = 1000) -> list[SequencedEvent]:
-        self._at.execute(f"execute step ({max_events})")
-        return [SequencedEvent(*row[:7]) for row in self._at.fetchall()]
+        """Both."""
+        return self.number(self.look(max_events))
 
 
 class CountingMeter:

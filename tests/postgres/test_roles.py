@@ -89,7 +89,7 @@ SERVICE_MAY_NOT = [
     "delete from orderstream.epochs",
     "delete from orderstream.migrations",
     "create table orderstream.more (id int)",
-    "create or replace function orderstream.remaining(text, numeric, numeric) returns numeric language sql return 0",
+    "create or replace function orderstream.remaining(text, text, numeric, numeric) returns numeric return 0",
     # On a table and types of its own, the function would run what they say with the owner's rights.
     "create temp table t (id int); create trigger t after insert on t execute function orderstream.orders_changed()",
 ]

@@ -1,10 +1,14 @@
 """Numbering: dense, in an order that agrees with the commits, whatever is open beside it."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from psycopg2.extensions import cursor
 
+from orderstream.core.checker import Checker
+from orderstream.core.events import SequencedEvent
 from tests.postgres.feed import (
     Steps,
     assert_dense,
@@ -55,9 +59,11 @@ def test_what_is_handed_over_is_what_was_committed(database: str, at: cursor, st
 def test_order_id_too_long_for_an_index_does_not_stop_the_numbering(at: cursor, steps: Steps) -> None:
     """The event has its number; only its order's history does without it."""
     insert_orders(at, ["ann"], 1)
-    at.execute("insert into orderstream.outbox (xid, user_id, order_id, event, body, written_at) select xid, user_id,"
-               " string_agg(md5(n::text), ''), event, body, written_at from orderstream.outbox, generate_series(1, 999) n"
-               " group by xid, user_id, event, body, written_at")  # fmt: skip
+    at.execute(
+        "insert into orderstream.outbox (xid, user_id, order_id, event, body, written_at) "
+        "select xid, user_id, (select string_agg(md5(n::text), '') from generate_series(1, 999) n), event, body, "
+        "written_at from orderstream.outbox"
+    )
     assert len(steps.take()) == 2
     at.execute("select order_id is null from orderstream.events order by position")
     assert at.fetchall() == [(False,), (True,)]
@@ -214,3 +220,93 @@ async def test_prepared_transaction_reaches_the_running_sequencer(new_database: 
         run(dsn, "commit prepared 'orderstream'")
         await eventually(lambda: numbered.events)
     assert numbered.meter.counts["slept"] == 0
+
+
+def trade(at: cursor, order_id: str, filled: int, traded: int, status: str = "partially_filled") -> None:
+    """A fill as an order service writes it."""
+    at.execute(
+        "begin; insert into public.executions (order_id, symbol, side, quantity, price) values (%s, 'AAPL', 'buy', %s, 1);"
+        "update public.orders set filled_quantity = %s, status = %s where id = %s; commit",
+        (order_id, traded, filled, status, order_id),
+    )
+
+
+def verdicts(events: Sequence[SequencedEvent]) -> list[str | None]:
+    return [json.loads(event.body).get("check", {}).get("rule") for event in events]
+
+
+async def test_odd_change_is_told_as_odd_in_the_same_bytes_to_all(database: str, at: cursor) -> None:
+    """Handed over, kept for replays, and read by the other processes: one verdict, at the end of its transaction."""
+    async with sequencing(database) as numbered:
+        order_id = insert_order(at, "ann")
+        trade(at, order_id, filled=4, traded=4)
+        trade(at, order_id, filled=9, traded=4)
+        await eventually(lambda: len(numbered.events) == 5)
+    assert verdicts(numbered.events) == [None, None, None, None, "trade-quantity"]
+    assert numbered.events == committed_events(database)
+    assert (numbered.meter.counts["checked"], numbered.meter.counts["unchecked"]) == (1, 0)
+
+
+async def test_next_leader_knows_the_past_of_an_order(database: str, at: cursor) -> None:
+    """From the events that are kept."""
+    order_id = insert_order(at, "ann")
+    trade(at, order_id, filled=4, traded=4)
+    async with sequencing(database) as numbered:
+        await eventually(lambda: len(numbered.events) == 3)
+    async with sequencing(database) as numbered:
+        trade(at, order_id, filled=9, traded=4)
+        await eventually(lambda: len(numbered.events) == 2)
+    assert verdicts(numbered.events) == [None, "trade-quantity"]
+
+
+async def test_transaction_that_is_split_over_steps_is_judged_in_the_end(database: str, at: cursor) -> None:
+    """One event a step. Fills whose rows come first and executions after are fine; rows that lack theirs are odd, the
+    last one at once, the others when their order changes again."""
+    async with sequencing(database, batch_max_events=1) as numbered:
+        orders = [insert_order(at, "ann") for _ in range(3)]
+        at.execute(
+            "begin; update public.orders set filled_quantity = 1, status = 'partially_filled';"
+            "insert into public.executions (order_id, symbol, side, quantity) select id, 'A', 'buy', 1 from orders;"
+            "commit;"
+            "update public.orders set filled_quantity = 2"
+        )
+        await eventually(lambda: len(numbered.events) == 12)
+        assert Counter(verdicts(numbered.events)) == {None: 11, "unreported": 1}
+        for count, order_id in enumerate(orders, 1):
+            trade(at, order_id, filled=3, traded=1)
+            await eventually(lambda count=count: len(numbered.events) == 12 + 2 * count)
+    assert_dense(numbered.events)
+    assert Counter(verdicts(numbered.events)) == {None: 15, "unreported": 3}
+
+
+@pytest.mark.parametrize("broken", [("filled_quantity", "NaN"), ("reason", "x" * 100_000), ("status", "\x01 '\"\\")])
+async def test_what_nobody_can_judge_is_numbered(database: str, at: cursor, broken: tuple[str, str]) -> None:
+    """Nothing that an order says may stop the events of others."""
+    async with sequencing(database) as numbered:
+        order_id = insert_order(at, "ann")
+        at.execute(f"update public.orders set {broken[0]} = %s where id = %s", (broken[1], order_id))
+        insert_order(at, "bob")
+        await eventually(lambda: len(numbered.events) == 3)
+    assert numbered.events == committed_events(database)
+
+
+async def test_checker_that_fails_stops_nothing(database: str, at: cursor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in it is a line in the log; the events have their numbers, and no verdict."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Checker, "judge", lambda *_, **__: {}["bug"])
+        async with sequencing(database) as numbered:
+            order_id = insert_order(at, "ann")
+            trade(at, order_id, filled=99, traded=1)
+            await eventually(lambda: len(numbered.events) == 3)
+    assert verdicts(numbered.events) == [None] * 3
+    assert numbered.meter.counts["unchecked"] > 0
+
+
+def test_epoch_that_begins_within_a_step_ends_it(at: cursor, steps: Steps) -> None:
+    """What was read before it is not numbered after it: whoever asks gets a snapshot that contains it."""
+    insert_orders(at, ["ann"], 3)
+    seen = steps.look()
+    at.execute("select orderstream.new_epoch()")
+    assert steps.number(seen) == []
+    insert_orders(at, ["ann"], 1)
+    assert [event.seq for event in steps.take()] == [1]

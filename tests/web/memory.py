@@ -22,7 +22,7 @@ from orderstream.postgres.store import StoreSettings
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
-ENDED = frozenset({"filled", "done_for_day", "cancelled", "calculated", "rejected", "expired"})
+ENDED = frozenset({"filled", "cancelled", "calculated", "rejected", "expired"})
 _NEW_ORDER: dict[str, Any] = {
     "client_order_id": None, "original_client_order_id": None, "symbol": "AAPL", "asset_class": "stock",
     "side": "buy", "order_type": "limit", "time_in_force": "day", "platform": "web", "quantity": "10",
@@ -125,7 +125,7 @@ class MemoryStore:
                 [
                     _document(row)
                     for row in self._newest_first(user_id)
-                    if row["status"] not in ENDED or row["updated_at"] > since
+                    if not _is_ended(row) or row["updated_at"] > since
                 ][: self.settings.snapshot_max_orders],
             )
             for user_id in user_ids
@@ -145,7 +145,7 @@ class MemoryStore:
         rows = [
             row
             for row in self._newest_first(user_id)
-            if (open_ is None or open_ is (row["status"] not in ENDED))
+            if (open_ is None or open_ is not _is_ended(row))
             and (symbol is None or row["symbol"] == symbol)
             and (key is None or (row["created_at"], row["id"]) < key)
         ]
@@ -229,7 +229,7 @@ def _exec_type(old: Row | None, new: Row) -> str:
 
 def _document(row: Row) -> bytes:
     numbers = _exact(row, _NUMBERS)
-    remaining = Decimal(0) if row["status"] in ENDED else _remaining(numbers)
+    remaining = Decimal(0) if _is_ended(row) else _remaining(numbers)
     return _encode(
         {name: row[name] for name in ("id", "client_order_id", "original_client_order_id", "symbol")}
         | {name: row[name] for name in ("asset_class", "side", "order_type", "time_in_force", "platform")}
@@ -238,6 +238,10 @@ def _document(row: Row) -> bytes:
         | {name: row[name] for name in ("status", "reason_code", "reason", "version")}
         | {name: _rfc3339(row[name]) for name in ("created_at", "updated_at")}
     )
+
+
+def _is_ended(row: Row) -> bool:
+    return row["status"] in ENDED or (row["status"] == "done_for_day" and row["time_in_force"] != "gtc")
 
 
 def _remaining(numbers: Row) -> Decimal | None:

@@ -167,6 +167,22 @@ class StoreContract:
         left = [body["order"]["remaining_quantity"] for _, body in await bodies(books, "ann")]
         assert left == [6, 0]
 
+    @pytest.mark.parametrize(("time_in_force", "left"), [("day", 0), ("gtc", 6)])
+    async def test_ord_5_order_that_is_done_for_the_day_goes_on_in_the_morning_if_it_is_good_for_longer(
+        self, books: Books, time_in_force: str, left: int
+    ) -> None:
+        """A month later too, when it would long have left the snapshot as one that has ended."""
+        long_ago = datetime.now(UTC) - timedelta(days=30)
+        order_id = books.place("ann", filled_quantity="4", time_in_force=time_in_force, updated_at=long_ago)
+        books.change(order_id, status="done_for_day", updated_at=long_ago + timedelta(hours=1))
+        document, _ = await reader(books).order("ann", order_id)
+        assert msgspec.json.decode(document)["remaining_quantity"] == left
+        snapshot = (await reader(books).snapshots(["ann"]))["ann"]
+        assert len(snapshot.orders) == (1 if left else 0)
+        assert len((await reader(books).orders_page("ann", **ALL | {"open_": True}, limit=5)).orders) == (
+            1 if left else 0
+        )
+
     async def test_ord_6_versions_count_the_changes_of_an_order(self, books: Books) -> None:
         """1, 2, 3 for each order."""
         order_id = books.place("ann")

@@ -1,0 +1,119 @@
+"""Holds each change against what came before it, for all orders at once, in the order in which they are numbered.
+
+It keeps the lives of the orders that changed last, so it must be told of every event once; what it does not know of an
+order that is not new it asks for (`strangers`), and is told (`recall`). A transaction is judged at its last event of
+that order; while a window is open (`whole` false), more of it may follow.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from orderstream.core.checks import IMPOSSIBLE, Check
+from orderstream.core.life import Life
+
+# At about 2 KB each 40 MB at most. One that is not here costs a query when it changes again.
+MAX_ORDERS = 20_000
+# Whose past is asked for at once; the others' is not known. More come only to a leader that has just begun.
+MAX_STRANGERS = 100
+
+# An order in the eyes of one user: to another it has another past.
+Key = tuple[str, str]
+
+
+class Change(NamedTuple):
+    """An event that has no number yet; `xid` is the transaction that wrote it."""
+
+    xid: str
+    user_id: str
+    order_id: str | None
+    name: str  # order | execution | order-removed
+    body: str
+
+
+class Verdicts(NamedTuple):
+    """`checks`: place in the batch -> what is odd. `unread`: how many events could not be looked at."""
+
+    checks: dict[int, Check]
+    unread: int
+
+
+class Checker:
+    """`max_orders`: of more, the one that has not changed for the longest is forgotten."""
+
+    def __init__(self, *, max_orders: int = MAX_ORDERS) -> None:
+        self._max_orders = max_orders
+        self._lives: OrderedDict[Key, Life] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._lives)
+
+    def strangers(self, batch: Sequence[Change]) -> list[Key]:
+        """Orders that are not new in this batch, and whose past is not known here."""
+        found: dict[Key, bool] = {}
+        for change in batch:
+            if change.order_id is not None and (key := (change.user_id, change.order_id)) not in self._lives:
+                found.setdefault(key, _is_insertion(change))
+        return [key for key, is_new in found.items() if not is_new][:MAX_STRANGERS]
+
+    def recall(self, key: Key, past: Iterable[tuple[str, str]]) -> None:
+        """The (name, body) of an order's events before this batch, as far as they are kept."""
+        life = self._lives[key] = Life()
+        for name, body in past:
+            _take(life, name, body)
+        life.close()
+
+    def judge(self, batch: Sequence[Change], *, whole: bool) -> Verdicts:
+        """The next events."""
+        checks: dict[int, Check] = {}
+        unread = 0
+        for key, transactions in _by_order(batch).items():
+            life = self._lives.setdefault(key, Life())
+            self._lives.move_to_end(key)
+            for number, (xid, places) in enumerate(transactions.items(), 1):
+                if life.xid is not None and life.xid != xid:
+                    # Its last event has its number, and can be told nothing more.
+                    life.close(in_time=False)
+                for place in places:
+                    change = batch[place]
+                    check, is_read = _take(life, change.name, change.body)
+                    unread += not is_read
+                    _worse(checks, place, check)
+                life.xid = xid
+                if whole or number < len(transactions):
+                    _worse(checks, places[-1], life.close())
+                    life.xid = None
+            if batch[places[-1]].name == "order-removed":
+                del self._lives[key]
+        while len(self._lives) > self._max_orders:
+            self._lives.popitem(last=False)
+        return Verdicts(checks, unread)
+
+
+def _by_order(batch: Sequence[Change]) -> dict[Key, dict[str, list[int]]]:
+    """Order -> transaction -> places of its events. Two transactions' executions may lie between each other."""
+    found: dict[Key, dict[str, list[int]]] = {}
+    for place, change in enumerate(batch):
+        if change.order_id is not None:
+            found.setdefault((change.user_id, change.order_id), {}).setdefault(change.xid, []).append(place)
+    return found
+
+
+def _is_insertion(change: Change) -> bool:
+    # A quote within a string has a backslash before it, so this is the field and nothing else.
+    return change.name == "order" and '"previous_status":null' in change.body
+
+
+def _take(life: Life, name: str, body: str) -> tuple[Check | None, bool]:
+    """What is odd, and whether the event could be read."""
+    try:
+        return life.take(name, body), True
+    except (ValueError, ArithmeticError):
+        # msgspec's errors are ValueErrors: NaN, null, a shape that nobody promised.
+        life.forget()
+        return None, False
+
+
+def _worse(checks: dict[int, Check], place: int, check: Check | None) -> None:
+    if check is not None and (place not in checks or check.verdict == IMPOSSIBLE != checks[place].verdict):
+        checks[place] = check
