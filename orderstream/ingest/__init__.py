@@ -1,6 +1,6 @@
 """`orderstream ingest-fix`: plays a FIX log into the orders' tables, as an order service would have written them.
 
-A batch of messages is one transaction with the ledger's rows, so what was killed in the middle is started again from
+What a message changes and that it was played is one transaction, so what was killed in the middle is started again from
 the beginning of its log and passes over what it finds done. Memory does not grow with the log: what is known of orders
 is asked of the database for each batch.
 """
@@ -28,6 +28,7 @@ from orderstream.core.fix.wire import Message, Reader, Unreadable
 from orderstream.errors import OperatorError
 from orderstream.ingest.aside import SetAside
 from orderstream.ingest.counts import Counts
+from orderstream.ingest.verdicts import verdicts
 from orderstream.postgres.ingest import Refused, Tables, open_tables
 
 # One round trip asks for, and one transaction writes, as many as that; it also bounds what a kill makes one do again.
@@ -108,6 +109,8 @@ class _Ingest:
         self._progress = progress
         self._pace = None if options.pace is None else Pace(options.pace, options.silence_most_s)
         self._items: list[_Item] = []
+        self._position = tables.position()
+        self._last_order_id: str | None = None
         self._writer = ThreadPoolExecutor(1)
         self._written: Future[None] | None = None
 
@@ -127,8 +130,13 @@ class _Ingest:
             self._settle()
 
     def closing(self) -> list[str]:
+        """The table, with what the checker says of what was written."""
+        took_s = self._progress.took_s
         self._progress.end()
-        return self.counts.table(self._progress.took_s, None)
+        found = None
+        if self._last_order_id is not None:
+            found = verdicts(self._tables, self._position, self._last_order_id, self._stop)
+        return self.counts.table(took_s, found)
 
     def _take(self, found: Iterator[Message | Unreadable]) -> None:
         for one in found:
@@ -203,18 +211,25 @@ class _Ingest:
             return {}
         known, standing = self._tables.known([key for entry in entries for key in entry.names.all()])
         batch = book.play(entries, known, standing, self._options.source)
-        self._tables.write(batch)
-        self.counts.add(batch)
+        self.counts.repeats += batch.repeats
+        for one in batch.rounds:
+            self._tables.write(one)
+            self.counts.add(one)
+            for row in (*one.new[-1:], *one.changed[-1:]):
+                self._last_order_id = row.id
         return {id(items[place]): reason for place, reason in batch.aside}
 
     def _play_singly(self, items: list[_Item]) -> dict[int, str]:
         """When the database refused a batch: one of its messages is to blame, and it alone."""
         aside: dict[int, str] = {}
+        repeats = self.counts.repeats
         for item in items:
             try:
                 aside |= self._play([item])
             except Refused as error:
                 aside[id(item)] = str(error)
+        # Those that were written before the refusal are no repeats.
+        self.counts.repeats = repeats
         return aside
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from orderstream.core.fix.book import Batch
+from orderstream.core.fix.book import Round
 
 # Reasons quote values, so a bad log has as many as it has lines.
 REASONS_MOST = 20
@@ -16,15 +16,13 @@ class Counts:
         self.kinds: Counter[str] = Counter()
         self.passed_over: Counter[str] = Counter()
         self.aside: Counter[str] = Counter()
-        self.orders = self.changes = self.executions = self.played = self.repeats = 0
+        self.orders = self.changes = self.executions = self.repeats = 0
         self.wrong_checksums = 0
 
-    def add(self, batch: Batch) -> None:
-        self.orders += batch.new_orders
-        self.changes += batch.changes
-        self.executions += batch.executions
-        self.played += batch.played
-        self.repeats += batch.repeats
+    def add(self, written: Round) -> None:
+        self.orders += len(written.new)
+        self.changes += len(written.changed)
+        self.executions += len(written.executions)
 
     def set_aside(self, reason: str) -> None:
         known = reason in self.aside or len(self.aside) < REASONS_MOST
@@ -45,14 +43,15 @@ class Counts:
         return " · ".join(parts)
 
     def table(self, took_s: float, verdicts: Counter[str] | None) -> list[str]:
-        """The lines of the closing table; `verdicts` are the checker's by rule, None where it cannot have said any."""
+        """The lines of the closing table; `verdicts` are the checker's, None where there are none: nothing was written,
+        or nobody numbers events."""
         rows: list[tuple[str, int]] = [("messages", self.messages)]
         rows += [(f"  {kind}", count) for kind, count in self.kinds.most_common()]
         rows += [(f"  passed over: {kind}", count) for kind, count in self.passed_over.most_common()]
         rows += [("  seen before", self.repeats)] if self.repeats else []
         rows += [("orders begun", self.orders), ("order changes", self.changes), ("executions", self.executions)]
         if verdicts is not None:
-            rows.append(("verdicts of the checker", verdicts.total()))
+            rows.append(("events that the checker finds odd", verdicts.total()))
             rows += [(f"  {rule}", count) for rule, count in verdicts.most_common()]
         rows += [("wrong checksums, read all the same", self.wrong_checksums)] if self.wrong_checksums else []
         rows.append(("set aside", self.total_aside))

@@ -3,7 +3,7 @@
 psycopg2 and no event loop: one session that does one thing after another, while the log is read in between.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -11,10 +11,10 @@ import psycopg2
 from psycopg2.extensions import connection, cursor
 
 from orderstream.core.fix import words
-from orderstream.core.fix.book import Batch, ExecutionRow, Key, OrderRow, Standing
+from orderstream.core.fix.book import ExecutionRow, Key, OrderRow, Round, Standing
 from orderstream.errors import OperatorError
 from orderstream.postgres import dsn as dsns
-from orderstream.postgres.connections import PREPARE
+from orderstream.postgres.connections import PREPARE, Row
 from orderstream.postgres.queries import query
 
 # Beside the lock of migrations, which is number 100.
@@ -31,7 +31,7 @@ class Interrupted(OperatorError):
 
 
 class Tables:
-    """One session's use of them. Both methods raise Interrupted."""
+    """One session's use of them. All methods raise Interrupted."""
 
     def __init__(self, session: connection, database_url: str) -> None:
         self._session = session
@@ -39,9 +39,7 @@ class Tables:
 
     def known(self, keys: Sequence[str]) -> tuple[dict[str, Key], dict[str, Standing]]:
         """What the ledger has of these keys, and how the orders stand that they lead to, by their ids."""
-        with self._translated(), self._session, self._session.cursor() as at:
-            at.execute(query("ingest_known"), {"keys": list(keys)})
-            rows = at.fetchall()
+        rows = self._rows("ingest_known", {"keys": list(keys)})
         found = {key: Key(key, order_id, account) for key, order_id, account, *_ in rows}
         standing = {
             order_id: Standing(side, status in words.ENDED, day)
@@ -50,23 +48,39 @@ class Tables:
         }
         return found, standing
 
-    def write(self, batch: Batch) -> None:
-        """All of it or nothing. Raises Refused too."""
+    def write(self, one: Round) -> None:
+        """In a transaction. Raises Refused too."""
         with self._translated(), self._session, self._session.cursor() as at:
-            for one in batch.rounds:
-                _execute(at, "ingest_new", one.new)
-                _execute(at, "ingest_executions", one.executions)
-                _execute(at, "ingest_changed", one.changed)
-            keys = list(batch.keys.values())
-            if keys:
-                at.execute(
-                    query("ingest_keys"),
-                    {
-                        "keys": [key.key for key in keys],
-                        "order_ids": [key.order_id for key in keys],
-                        "accounts": [key.account for key in keys],
-                    },
-                )
+            _execute(at, "ingest_new", one.new)
+            _execute(at, "ingest_executions", one.executions)
+            _execute(at, "ingest_changed", one.changed)
+            keys = list(one.keys.values())
+            at.execute(
+                query("ingest_keys"),
+                {
+                    "keys": [key.key for key in keys],
+                    "order_ids": [key.order_id for key in keys],
+                    "accounts": [key.account for key in keys],
+                },
+            )
+
+    def position(self) -> int:
+        """How far events are numbered."""
+        return int(self._rows("ingest_position", {})[0][0])
+
+    def numbered(self, order_id: str, after: int) -> tuple[bool, int]:
+        """Whether the order's latest change has a number past `after`, and how far events are numbered."""
+        is_numbered, position = self._rows("ingest_numbered", {"order_id": order_id, "after": after})[0]
+        return bool(is_numbered), int(position)
+
+    def verdicts(self, after: int) -> list[tuple[str, str, int]]:
+        """(verdict, rule, how many) of the events past `after` about orders that were ingested."""
+        return [(verdict, rule, count) for verdict, rule, count in self._rows("ingest_verdicts", {"after": after})]
+
+    def _rows(self, name: str, parameters: Mapping[str, object]) -> list[Row]:
+        with self._translated(), self._session, self._session.cursor() as at:
+            at.execute(query(name), parameters)
+            return list(at.fetchall())
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The ingest as a whole: stopped, killed, fed line by line, given what is broken."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from orderstream import ingest
 from orderstream.postgres.ingest import Interrupted, open_tables
 from tests.core.fix.lines import encoded, report
 from tests.ingest.tables import everything, ingested, statuses, written
-from tests.postgres.feed import run
+from tests.postgres.feed import run, sequencing
 from tests.waiting import eventually
 
 ROUTE = [(49, "DESK"), (56, "BROKER"), (52, "20260302-14:30:00")]
@@ -217,3 +218,21 @@ def test_reasons_are_bounded() -> None:
     for number in range(100):
         counts.set_aside(f"{number} is no number")
     assert (len(counts.aside), counts.total_aside) == (21, 100)
+
+
+async def test_the_table_says_what_the_checker_said(
+    database: str, processes: list[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    """Once the last change has its number; each report was a transaction of its own, so none hides another."""
+    busted = report((11, "C1"), (37, "O1"), (17, "E1.9"), (150, "F"), (39, "1"), (14, 60), (32, 20), (31, 10), (6, 10))
+    log = written(tmp_path / "drop.fix", *life(1), busted, *life(2))
+    async with sequencing(database):
+        one = piped(database, processes, "--set-aside", str(tmp_path / "aside"))
+        said, _ = await asyncio.to_thread(one.communicate, log.read_bytes())
+    assert b"1  events that the checker finds odd\n" in said
+    assert b"1    suspicious: fall\n" in said
+
+
+def test_the_table_has_no_verdicts_where_nobody_numbers(database: str, tmp_path: Path) -> None:
+    """Rather than none found."""
+    assert "odd" not in " ".join(ingested(database, written(tmp_path / "drop.fix", *life(1))).said)

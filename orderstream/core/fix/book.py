@@ -3,8 +3,9 @@
 A request to cancel or replace changes nothing until it is answered, so of requests only the names are kept. A report
 about an order that nobody has seen makes its row as the report has it: nothing is made up about what came before.
 
-Changes come in rounds, in file order for each order and with at most one of an order in a round, since what one
-statement does to a row is one event however often it does it.
+Changes come in rounds, in file order for each order and with at most one of an order in a round. A round is a
+transaction, as of an order service each report is: what one statement does to a row is one event however often it does
+it, and what one transaction does to an order is checked as a whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -85,33 +86,21 @@ class ExecutionRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Round(msgspec.Struct):
-    """Written in this order: an execution needs its order, and is told before the change that it made."""
+    """One transaction, in this order: an execution needs its order, and is told before the change that it made. `keys`
+    are of the messages that it plays, by their own."""
 
     new: list[OrderRow] = []
     executions: list[ExecutionRow] = []
     changed: list[OrderRow] = []
+    keys: dict[str, Key] = {}
 
 
 class Batch(msgspec.Struct):
     """What is to be written, and what became of the messages; `aside` is of their places in the batch."""
 
     rounds: list[Round] = []
-    keys: dict[str, Key] = {}
     aside: list[tuple[int, str]] = []
-    played: int = 0
     repeats: int = 0
-
-    @property
-    def new_orders(self) -> int:
-        return sum(len(one.new) for one in self.rounds)
-
-    @property
-    def changes(self) -> int:
-        return sum(len(one.changed) for one in self.rounds)
-
-    @property
-    def executions(self) -> int:
-        return sum(len(one.executions) for one in self.rounds)
 
 
 def play(entries: Sequence[Entry], known: Mapping[str, Key], standing: Mapping[str, Standing], source: str) -> Batch:
@@ -148,7 +137,7 @@ class _Book:
         if order_id is not None and order_id in self._standing:
             self._go_on(order_id, said)
         elif (problem := _cannot_begin(said)) is not None:
-            self._keep(Key(names.message, None, None))
+            self._keep(Key(names.message, None, None), 0)
             self.batch.aside.append((place, problem))
             return
         else:
@@ -156,8 +145,7 @@ class _Book:
             order_id = order_id or uuid_of("order", self._source, names.message)
             self._begin(order_id, said)
         self._name(names, order_id, said)
-        self._keep(Key(names.message, order_id, None))
-        self.batch.played += 1
+        self._keep(Key(names.message, order_id, None), self._rounds.get(order_id, 0))
 
     def _find(self, said: Said, names: Names) -> str | None:
         """The order that the message is about, by the surest name that leads to one."""
@@ -273,8 +261,11 @@ class _Book:
         )
 
     def _round(self, order_id: str) -> Round:
-        place = self._rounds.get(order_id, 0)
-        self._rounds[order_id] = place + 1
+        """The next one for this order."""
+        self._rounds[order_id] = self._rounds.get(order_id, -1) + 1
+        return self._at(self._rounds[order_id])
+
+    def _at(self, place: int) -> Round:
         if place == len(self.batch.rounds):
             self.batch.rounds.append(Round())
         return self.batch.rounds[place]
@@ -286,7 +277,7 @@ class _Book:
             key = None if name is None else self._known.get(name)
             if name is None or (key is not None and not self._may_take(key, order_id)):
                 continue
-            self._keep(Key(name, order_id, said.account or None))
+            self._keep(Key(name, order_id, said.account or None), self._rounds.get(order_id, 0))
 
     def _may_take(self, key: Key, order_id: str) -> bool:
         if key.order_id is None or key.order_id == order_id:
@@ -294,9 +285,9 @@ class _Book:
         there, mine = self._standing.get(key.order_id), self._standing.get(order_id)
         return there is not None and mine is not None and there.has_ended and mine.day > there.day
 
-    def _keep(self, key: Key) -> None:
+    def _keep(self, key: Key, place: int) -> None:
         self._known[key.key] = key
-        self.batch.keys[key.key] = key
+        self._at(place).keys[key.key] = key
 
 
 def _name_at_first(said: Said) -> str:
