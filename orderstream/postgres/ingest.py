@@ -19,7 +19,10 @@ from orderstream.postgres.queries import query
 
 # Beside the lock of migrations, which is number 100.
 _LOCK = (0x6F726473, 101)
-_STATEMENTS = ("ingest_new", "ingest_executions", "ingest_changed")
+# Plans that were made while the tables were small, the triggers' and the foreign key's too, would read them whole when
+# they are large: so all are made anew whenever as much again was written.
+_FIRST_PLANS_ROWS = 1000
+_STATEMENTS = ("ingest_new", "ingest_executions", "ingest_changed", "ingest_keys")
 
 
 class Refused(OperatorError):
@@ -36,10 +39,13 @@ class Tables:
     def __init__(self, session: connection, database_url: str) -> None:
         self._session = session
         self._database_url = database_url
+        self._rows_written = 0
+        self._rows_planned_for = _FIRST_PLANS_ROWS
 
     def known(self, keys: Sequence[str]) -> tuple[dict[str, Key], dict[str, Standing]]:
         """What the ledger has of these keys, and how the orders stand that they lead to, by their ids."""
-        rows = self._rows("ingest_known", {"keys": list(keys)})
+        # One literal: as a list, each key would be an expression to parse.
+        rows = self._rows("ingest_known", {"keys": f"{{{','.join(keys)}}}"})
         found = {key: Key(key, order_id, account) for key, order_id, account, *_ in rows}
         standing = {
             order_id: Standing(side, status in words.ENDED, day)
@@ -54,15 +60,11 @@ class Tables:
             _execute(at, "ingest_new", one.new)
             _execute(at, "ingest_executions", one.executions)
             _execute(at, "ingest_changed", one.changed)
-            keys = list(one.keys.values())
-            at.execute(
-                query("ingest_keys"),
-                {
-                    "keys": [key.key for key in keys],
-                    "order_ids": [key.order_id for key in keys],
-                    "accounts": [key.account for key in keys],
-                },
-            )
+            self._rows_written += len(one.keys)
+            if self._rows_written > 2 * self._rows_planned_for:
+                self._rows_planned_for = self._rows_written
+                at.execute("discard plans")
+            _execute(at, "ingest_keys", list(one.keys.values()))
 
     def position(self) -> int:
         """How far events are numbered."""
@@ -102,8 +104,8 @@ def open_tables(database_url: str, *, timeout_s: float) -> Iterator[Tables]:
         with tables._translated(), session, session.cursor() as at:
             at.execute(PREPARE)
             at.execute("set application_name = 'orderstream ingest-fix'")
-            # A plan made while the tables were small would read them whole when they are large.
-            at.execute("set plan_cache_mode = force_custom_plan")
+            # What is looked for was written lately, and is in memory: by an index, rather than by reading all.
+            at.execute("set random_page_cost = 1.1")
             at.execute("select pg_try_advisory_lock(%s, %s)", _LOCK)
             if at.fetchone() != (True,):
                 raise Interrupted(f"another ingest-fix is at work on {dsns.target(database_url)}: wait for its end")
@@ -117,6 +119,6 @@ def open_tables(database_url: str, *, timeout_s: float) -> Iterator[Tables]:
         session.close()
 
 
-def _execute(at: cursor, statement: str, rows: Sequence[OrderRow | ExecutionRow]) -> None:
+def _execute(at: cursor, statement: str, rows: Sequence[OrderRow | ExecutionRow | Key]) -> None:
     if rows:
         at.execute(f"execute {statement} (%s)", (msgspec.json.encode(rows).decode(),))

@@ -28,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True):
     is_retried: bool = False
 
 
-class Key(msgspec.Struct, frozen=True, array_like=True):
+class Key(msgspec.Struct, frozen=True):
     """A name, or the id of a message that was played, and its order; without an order, of a message that was set aside
     for want of one. `account` is what the first message under this name said."""
 
@@ -183,7 +183,7 @@ class _Book:
             id=order_id,
             user_id=said.user,
             client_order_id=_name_at_first(said) or None,
-            original_client_order_id=said.original_client_order_id or None if said.exec_type == "replaced" else None,
+            original_client_order_id=_name_before(said),
             symbol=terms.symbol,
             asset_class=terms.asset_class or "stock",
             side=said.side,
@@ -210,13 +210,12 @@ class _Book:
     def _go_on(self, order_id: str, said: Said) -> None:
         if said.kind in (NEW, ASK):
             return
-        is_replaced = said.exec_type == "replaced"
         terms = said.terms
         there = self._standing.get(order_id)
         row = OrderRow(
             id=order_id,
-            client_order_id=said.client_order_id or None if is_replaced else None,
-            original_client_order_id=said.original_client_order_id or None if is_replaced else None,
+            client_order_id=said.client_order_id or None if _name_before(said) else None,
+            original_client_order_id=_name_before(said),
             # Every gateway has its own name for a security; that a corporate action changed it is news.
             symbol=terms.symbol if said.exec_type == "restated" else None,
             order_type=terms.order_type,
@@ -291,9 +290,16 @@ class _Book:
 
 
 def _name_at_first(said: Said) -> str:
-    """What the order is called, where this is the first that is heard of it: a report of a request names that too."""
-    asks = said.exec_type in ("pending_cancel", "pending_replace", "cancelled")
+    """What the order is called, where this is the first that is heard of it: until a request is accepted, not by that
+    one's name."""
+    asks = said.exec_type in ("pending_cancel", "pending_replace")
     return (said.original_client_order_id if asks else "") or said.client_order_id
+
+
+def _name_before(said: Said) -> str | None:
+    """The name that the order had, where this report gives it that of the request that was accepted."""
+    is_accepted = said.exec_type in ("replaced", "cancelled") and said.client_order_id != said.original_client_order_id
+    return said.original_client_order_id or None if is_accepted else None
 
 
 def _cannot_begin(said: Said) -> str | None:

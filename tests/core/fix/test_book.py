@@ -1,5 +1,7 @@
 """What is written for messages: one batch, from nothing or from what is known."""
 
+import pytest
+
 from orderstream.core.fix import book
 from orderstream.core.fix.book import Batch, Entry, ExecutionRow, Key, OrderRow, Standing
 from orderstream.core.fix.ids import names_of, uuid_of
@@ -95,11 +97,17 @@ def test_requests_change_nothing_until_they_are_answered() -> None:
     assert tables.rows[-1].original_client_order_id == "C1"
 
 
-def test_a_cancelled_order_keeps_its_name() -> None:
-    """The ClOrdID of its reports is the request's."""
+@pytest.mark.parametrize(
+    ("code", "name", "before"),
+    [("6", None, None), ("E", None, None), ("4", "C2", "C1"), ("5", "C2", "C1"), ("F", None, None)],
+)
+def test_a_request_gives_the_order_its_name_when_it_is_accepted(
+    code: str, name: str | None, before: str | None
+) -> None:
+    """Not while it is pending, and fills in between do not either."""
     tables = Tables()
-    tables.play(LIFE[0], report((11, "C2"), (41, "C1"), (17, "E2"), (150, "4"), (39, "4")))
-    assert (tables.rows[-1].client_order_id, tables.rows[-1].status) == (None, "cancelled")
+    tables.play(LIFE[0], report((11, "C2"), (41, "C1"), (17, "E2"), (150, code), (39, "1")))
+    assert (tables.rows[-1].client_order_id, tables.rows[-1].original_client_order_id) == (name, before)
 
 
 def test_an_order_first_seen_in_the_middle_of_its_life_is_as_the_report_has_it() -> None:
