@@ -17,6 +17,8 @@ from orderstream.postgres.ingest import Interrupted, open_tables
 from tests.core.fix.lines import encoded, report
 from tests.ingest.tables import everything, ingested, statuses, written
 from tests.postgres.feed import run, sequencing
+from tests.postgres.roles import WRITER, separated
+from tests.postgres.servers import TestServer
 from tests.waiting import eventually
 
 ROUTE = [(49, "DESK"), (56, "BROKER"), (52, "20260302-14:30:00")]
@@ -236,3 +238,22 @@ async def test_the_table_says_what_the_checker_said(
 def test_the_table_has_no_verdicts_where_nobody_numbers(database: str, tmp_path: Path) -> None:
     """Rather than none found."""
     assert "odd" not in " ".join(ingested(database, written(tmp_path / "drop.fix", *life(1))).said)
+
+
+def test_the_role_needs_no_more_rights_than_the_docs_say(
+    postgres: TestServer, new_database: Any, tmp_path: Path
+) -> None:
+    """Those of an order service, and to make and to read what docs/ingest.md names."""
+    roles = separated(postgres, new_database(migrated=False))
+    [(name,)] = run(roles.admin, "select current_database()")
+    run(roles.admin, f"grant create on database {name} to {WRITER}")
+    run(roles.owner, f"grant usage on schema orderstream to {WRITER}")
+    run(roles.owner, f"grant select on orderstream.migrations, orderstream.events to {WRITER}")
+    assert ingested(roles.writer, written(tmp_path / "drop.fix", *life(1))).status == 0
+
+
+def test_a_right_that_is_lacking_is_one_line(postgres: TestServer, new_database: Any, tmp_path: Path) -> None:
+    """What, where."""
+    roles = separated(postgres, new_database(migrated=False))
+    with pytest.raises(Interrupted, match=r"the database .* failed: permission denied for"):
+        ingested(roles.writer, written(tmp_path / "drop.fix", *life(1)))
