@@ -70,10 +70,11 @@ class Tables:
         """How far events are numbered."""
         return int(self._rows("ingest_position", {})[0][0])
 
-    def numbered(self, order_id: str, after: int) -> tuple[bool, int]:
-        """Whether the order's latest change has a number past `after`, and how far events are numbered."""
-        is_numbered, position = self._rows("ingest_numbered", {"order_id": order_id, "after": after})[0]
-        return bool(is_numbered), int(position)
+    def numbered(self, order_id: str, after: int) -> tuple[bool, bool, int]:
+        """Whether somebody numbers events, whether the order's latest change has a number past `after`, and how far
+        they are numbered."""
+        is_led, is_numbered, position = self._rows("ingest_numbered", {"order_id": order_id, "after": after})[0]
+        return bool(is_led), bool(is_numbered), int(position)
 
     def verdicts(self, after: int) -> list[tuple[str, str, int]]:
         """(verdict, rule, how many) of the events past `after` about orders that were ingested."""

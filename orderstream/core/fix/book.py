@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 class Key(msgspec.Struct, frozen=True):
     """A name, or the id of a message that was played, and its order; without an order, of a message that was set aside
-    for want of one. `account` is what the first message under this name said."""
+    for want of one. `account` is that of the first message under this name, if it was a report."""
 
     key: str
     order_id: str | None
@@ -161,8 +161,8 @@ class _Book:
         key = None if name is None else self._known.get(name)
         if key is None or key.order_id is None:
             return None
-        # Two accounts of one session may use the same ClOrdID, and two sides the same OrderID.
-        if key.account and said.account and key.account != said.account:
+        # In a drop copy of many accounts two may use the same ClOrdID, and anywhere two sides the same OrderID.
+        if said.kind == REPORT and key.account and said.account and key.account != said.account:
             return None
         there = self._standing.get(key.order_id)
         if there is not None and said.side and there.side and there.side != said.side:
@@ -271,12 +271,14 @@ class _Book:
 
     def _name(self, names: Names, order_id: str, said: Said) -> None:
         """Whatever this message calls its order leads to it from now on. A name that leads to another order stays,
-        unless that one has ended and this is a new one."""
+        unless that one has ended and this is a new one. Brokers may know an account by another name than the client
+        does, so a name from a request is good for reports of any."""
+        account = said.account or None if said.kind == REPORT else None
         for name in (names.own, names.plain, names.at_broker, names.seen, names.old, names.old_plain):
             key = None if name is None else self._known.get(name)
             if name is None or (key is not None and not self._may_take(key, order_id)):
                 continue
-            self._keep(Key(name, order_id, said.account or None), self._rounds.get(order_id, 0))
+            self._keep(Key(name, order_id, account), self._rounds.get(order_id, 0))
 
     def _may_take(self, key: Key, order_id: str) -> bool:
         if key.order_id is None or key.order_id == order_id:

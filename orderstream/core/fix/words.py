@@ -3,11 +3,8 @@
 A code that is not here is passed on as `fix_<code>`: vocabularies are open, and what a broker says is told.
 """
 
-# OrdStatus (39). Replaced (5), until FIX 4.2, is no state of its own: what it is follows from the quantities.
-STATUSES = {
-    "0": "submitted",
-    "1": "partially_filled",
-    "2": "filled",
+# Of OrdStatus (39) and ExecType (150) alike.
+_STATES = {
     "3": "done_for_day",
     "4": "cancelled",
     "6": "pending_cancel",
@@ -17,31 +14,23 @@ STATUSES = {
     "A": "pending_new",
     "B": "calculated",
     "C": "expired",
-    "D": "accepted_for_bidding",
     "E": "pending_replace",
 }
+
+# OrdStatus. Replaced (5), until FIX 4.2, is no state of its own: what it is follows from the quantities.
+STATUSES = _STATES | {"0": "submitted", "1": "partially_filled", "2": "filled", "D": "accepted_for_bidding"}
 REPLACED_STATUS = "5"
 
 # An order in one of these has ended, and its name may be another's on a later day.
 ENDED = frozenset({"filled", "cancelled", "rejected", "expired", "calculated"})
 
-# ExecType (150). Partial fill (1) and fill (2), until FIX 4.2, are what is a trade since.
-EXEC_TYPES = {
+# ExecType. Partial fill (1) and fill (2), until FIX 4.2, are what is a trade since.
+EXEC_TYPES = _STATES | {
     "0": "new",
     "1": "trade",
     "2": "trade",
-    "3": "done_for_day",
-    "4": "cancelled",
     "5": "replaced",
-    "6": "pending_cancel",
-    "7": "stopped",
-    "8": "rejected",
-    "9": "suspended",
-    "A": "pending_new",
-    "B": "calculated",
-    "C": "expired",
     "D": "restated",
-    "E": "pending_replace",
     "F": "trade",
     "G": "trade_correct",
     "H": "trade_cancel",

@@ -4,5 +4,5 @@ create schema if not exists orderstream_ingest;
 create table if not exists orderstream_ingest.keys (
     key      uuid primary key,
     order_id uuid,  -- null: of a message that was set aside for want of its order
-    account  text   -- of the message that first used the name
+    account  text   -- of the report that first used the name
 );

@@ -164,6 +164,21 @@ def test_a_resend_under_other_comp_ids_is_known_and_teaches_them() -> None:
     assert len({row.id for row in tables.rows}) == 1
 
 
+def test_two_accounts_of_a_drop_copy_may_use_one_name() -> None:
+    """Their reports tell them apart, from the first on."""
+    tables = Tables()
+    one, other = [(1, "A"), (37, "O1")], [(1, "B"), (37, "O2")]
+    tables.play(report(*one), report(*other, (38, "7")), report(*one, (17, "E2"), (39, "4"), (150, "4")))
+    assert [row.id == tables.rows[0].id for row in tables.rows] == [True, False, True]
+
+
+def test_a_broker_may_have_another_name_for_an_account() -> None:
+    """Than its client has in the request."""
+    tables = Tables()
+    tables.play(request("D", (1, "ann")), report((1, "0042-ANN")))
+    assert len({row.id for row in tables.rows}) == 1
+
+
 def test_a_duplicate_name_is_no_second_order() -> None:
     """Its reject is told of the first one, which lives (FIX 5.0 SP2 vol. 4, F.1.a)."""
     tables = Tables()

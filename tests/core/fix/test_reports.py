@@ -1,7 +1,13 @@
 """What a message says of its order."""
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from orderstream.core.fix import book
+from orderstream.core.fix.book import Entry
+from orderstream.core.fix.ids import names_of
 from orderstream.core.fix.reports import NotRead, PassedOver, Said, Users, at_of, read, whole
 from tests.core.fix.lines import HEADER, encoded, message, report
 
@@ -78,6 +84,25 @@ def test_what_cannot_be_played_says_why(fields: Fields, reason: str) -> None:
     with pytest.raises(NotRead) as raised:
         said(*fields)
     assert str(raised.value) == reason
+
+
+TAGS = [1, 6, 11, 14, 17, 19, 20, 31, 32, 34, 37, 38, 39, 40, 41, 44, 48, 52, 54, 55, 58, 59, 60, 99, 102, 103]
+TAGS += [109, 115, 122, 128, 150, 151, 152, 167, 378, 442, 448, 452, 461]
+VALUES = st.sampled_from(["", "0", "1", "F", "100", "-0.5", "1e9", "NaN", "20260302-14:30:00"]) | st.text(
+    st.characters(blacklist_characters="\x00\x01", blacklist_categories=["Cs"]), max_size=12
+)
+
+
+@given(st.sampled_from("DFG89"), st.dictionaries(st.sampled_from(TAGS), VALUES))
+def test_any_fields_are_played_or_refused_with_a_reason(msg_type: str, fields: dict[int, str]) -> None:
+    """Nothing in a log stops an ingest."""
+    one = message(encoded([(35, msg_type), *fields.items()]))
+    try:
+        told = read(one, Users())
+    except (NotRead, PassedOver):
+        return
+    batch = book.play([Entry(told, names_of(told, ""))], {}, {}, "")
+    assert msgspec.json.encode(batch.rounds)
 
 
 def test_a_new_order_names_its_terms() -> None:

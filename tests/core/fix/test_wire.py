@@ -51,6 +51,16 @@ def test_any_bytes_are_read_to_their_end(noise: bytes) -> None:
     assert found[-1].raw == report()
 
 
+@given(st.data(), st.sampled_from(SEPARATORS))
+def test_a_broken_message_does_not_take_the_next_with_it(data: st.DataObject, separator: bytes) -> None:
+    """Whatever is missing from it, or too much."""
+    whole = report((95, "3"), (96, "a\x01b"), (58, "text"), separator=separator)
+    at = data.draw(st.integers(0, len(whole)))
+    broken = whole[:at] + data.draw(st.binary(max_size=5)) + whole[at + data.draw(st.integers(0, 60)) :]
+    found = items(broken + b"\n" + report() + b"\n")
+    assert found[-1].raw == report()
+
+
 def test_several_messages_stand_on_a_line() -> None:
     """A capture of the wire has no lines at all."""
     assert [one.values["17"] for one in messages(report((17, "A")) + report((17, "B")) + report((17, "C")))] == [
