@@ -213,7 +213,7 @@ class _Ingest:
         batch = book.play(entries, known, standing, self._options.source)
         self.counts.repeats += batch.repeats
         for one in batch.rounds:
-            self._tables.write(one)
+            self._tables.write(one, is_last=one is batch.rounds[-1])
             self.counts.add(one)
             for row in (*one.new[-1:], *one.changed[-1:]):
                 self._last_order_id = row.id

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import msgspec
 import psycopg2
-from psycopg2.extensions import connection, cursor
+import psycopg2.errors
+from psycopg2.extensions import connection
 
 from orderstream.core.fix import words
 from orderstream.core.fix.book import ExecutionRow, Key, OrderRow, Round, Standing
@@ -22,6 +23,7 @@ _LOCK = (0x6F726473, 101)
 # Plans that were made while the tables were small, the triggers' and the foreign key's too, would read them whole when
 # they are large: so all are made anew whenever as much again was written.
 _FIRST_PLANS_ROWS = 1000
+_LATER = "set synchronous_commit = off"
 _STATEMENTS = ("ingest_new", "ingest_executions", "ingest_changed", "ingest_keys")
 
 
@@ -54,17 +56,26 @@ class Tables:
         }
         return found, standing
 
-    def write(self, one: Round) -> None:
-        """In a transaction. Raises Refused too."""
-        with self._translated(), self._session, self._session.cursor() as at:
-            _execute(at, "ingest_new", one.new)
-            _execute(at, "ingest_executions", one.executions)
-            _execute(at, "ingest_changed", one.changed)
-            self._rows_written += len(one.keys)
+    def write(self, one: Round, *, is_last: bool) -> None:
+        """In a transaction, which is on the disk with the one that `is_last`. Raises Refused too.
+
+        Nobody is told of what a crash could take away: the sequencer's own commit is behind it in the same log.
+        """
+        rows: dict[str, Sequence[OrderRow | ExecutionRow | Key]]
+        rows = {"ingest_new": one.new, "ingest_executions": one.executions, "ingest_changed": one.changed}
+        rows["ingest_keys"] = [*one.keys.values()]
+        written = {statement: _json(of) for statement, of in rows.items() if of}
+        self._rows_written += len(one.keys)
+        with self._translated(), self._session.cursor() as at:
             if self._rows_written > 2 * self._rows_planned_for:
                 self._rows_planned_for = self._rows_written
                 at.execute("discard plans")
-            _execute(at, "ingest_keys", list(one.keys.values()))
+            if is_last:
+                at.execute("reset synchronous_commit")
+            # Statements that are sent as one query are one transaction and one round trip.
+            at.execute("; ".join(f"execute {statement} (%s)" for statement in written), [*written.values()])
+            if is_last:
+                at.execute(_LATER)
 
     def position(self) -> int:
         """How far events are numbered."""
@@ -81,7 +92,7 @@ class Tables:
         return [(verdict, rule, count) for verdict, rule, count in self._rows("ingest_verdicts", {"after": after})]
 
     def _rows(self, name: str, parameters: Mapping[str, object]) -> list[Row]:
-        with self._translated(), self._session, self._session.cursor() as at:
+        with self._translated(), self._session.cursor() as at:
             at.execute(query(name), parameters)
             return list(at.fetchall())
 
@@ -98,18 +109,26 @@ class Tables:
 
 @contextmanager
 def open_tables(database_url: str, *, timeout_s: float) -> Iterator[Tables]:
-    """A session that nobody else ingests beside. Raises what `dsn.connect` does, and Interrupted."""
+    """A session that nobody else ingests beside; both it and its turn are waited for. Raises what `dsn.connect` does,
+    and Interrupted."""
     session = dsns.connect(database_url, timeout_s)
     try:
+        session.autocommit = True
         tables = Tables(session, database_url)
-        with tables._translated(), session, session.cursor() as at:
+        with tables._translated(), session.cursor() as at:
             at.execute(PREPARE)
             at.execute("set application_name = 'orderstream ingest-fix'")
             # What is looked for was written lately, and is in memory: by an index, rather than by reading all.
             at.execute("set random_page_cost = 1.1")
-            at.execute("select pg_try_advisory_lock(%s, %s)", _LOCK)
-            if at.fetchone() != (True,):
-                raise Interrupted(f"another ingest-fix is at work on {dsns.target(database_url)}: wait for its end")
+            at.execute(_LATER)
+            at.execute("select set_config('lock_timeout', %s, false)", (f"{max(1, int(timeout_s * 1000))}ms",))
+            try:
+                # The session of one that was killed may take a moment to end.
+                at.execute("select pg_advisory_lock(%s, %s)", _LOCK)
+            except psycopg2.errors.LockNotAvailable:
+                where = dsns.target(database_url)
+                raise Interrupted(f"another ingest-fix is at work on {where}: wait for its end") from None
+            at.execute("reset lock_timeout")
             at.execute("select to_regclass('orderstream_ingest.keys') is not null")
             if at.fetchone() != (True,):
                 at.execute(query("ingest_ledger"))
@@ -120,6 +139,5 @@ def open_tables(database_url: str, *, timeout_s: float) -> Iterator[Tables]:
         session.close()
 
 
-def _execute(at: cursor, statement: str, rows: Sequence[OrderRow | ExecutionRow | Key]) -> None:
-    if rows:
-        at.execute(f"execute {statement} (%s)", (msgspec.json.encode(rows).decode(),))
+def _json(rows: Sequence[OrderRow | ExecutionRow | Key]) -> str:
+    return msgspec.json.encode(rows).decode()

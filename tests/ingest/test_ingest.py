@@ -185,7 +185,7 @@ def test_only_one_ingests_at_a_time(database: str) -> None:
     with (
         open_tables(database, timeout_s=10),
         pytest.raises(Interrupted, match=r"another ingest-fix is at work on .*: wait for its end"),
-        open_tables(database, timeout_s=10),
+        open_tables(database, timeout_s=0.2),
     ):
         pass
 
