@@ -1,6 +1,7 @@
 """What the heart asks of the edges, and they of each other: Protocols, with their MUSTs."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from orderstream.core.claims import Identity
@@ -39,6 +40,13 @@ class OrdersPage(NamedTuple):
     next_key: tuple[str, str] | None
 
 
+class ExecutionsPage(NamedTuple):
+    """Executions as JSON, newest first; `next_key` is (executed_at, id) of the last one where more follow."""
+
+    executions: Sequence[bytes]
+    next_key: tuple[str, str] | None
+
+
 class OrderReader(Protocol):
     """Reads orders as they are now; MUST show no user another's. Raises Unavailable."""
 
@@ -57,6 +65,29 @@ class OrderReader(Protocol):
 
     async def order(self, user_id: str, order_id: str) -> tuple[bytes, Sequence[bytes]]:
         """The order and its executions; raises NotFound, the same for another user's order as for none."""
+        ...
+
+    async def renamings(self, user_id: str, order_id: str) -> Mapping[str, str]:
+        """client_order_id -> the one that the order had before, as far as its events are kept."""
+        ...
+
+    async def order_events(self, user_id: str, order_id: str, *, after: int, limit: int) -> Sequence[Event]:
+        """What the user was told of an order and is kept, after a seq, oldest first, `limit` at most; of the order's
+        other users nothing. Raises NotFound where the user has no such order and was told of none."""
+        ...
+
+    async def executions_page(
+        self,
+        user_id: str,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        symbol: str | None,
+        before: tuple[str, str] | None,
+        limit: int,
+    ) -> ExecutionsPage:
+        """The executions of the user's orders, from `since` to before `until`, that come after the key `before`. Raises
+        InvalidParameter for a key that is none."""
         ...
 
 

@@ -3,6 +3,7 @@
 from orderstream.client.credential import Token
 from orderstream.client.errors import FeedEnded, SignedOut
 from orderstream.client.events import (
+    Check,
     Connection,
     ConnectionChanged,
     Event,
@@ -17,8 +18,10 @@ from orderstream.client.events import (
 )
 from orderstream.client.feed import Feed
 from orderstream.client.limits import Limits
+from orderstream.client.reasons import why
 
 __all__ = [
+    "Check",
     "Connection",
     "ConnectionChanged",
     "Event",
@@ -35,4 +38,5 @@ __all__ = [
     "State",
     "Token",
     "Transport",
+    "why",
 ]

@@ -95,6 +95,7 @@ class Book:
             exec_type=change.exec_type,
             previous_status=change.previous_status,
             written_at=change.written_at,
+            check=wire.check(change.check),
         )
 
     def _execution(self, id: str, report: wire.ExecutionReport, transport: Transport) -> ExecutionReported | None:
@@ -104,4 +105,10 @@ class Book:
         self._executions[execution.id] = None
         if len(self._executions) > EXECUTIONS_REMEMBERED:
             self._executions.popitem(last=False)
-        return ExecutionReported(id=id, transport=transport, execution=execution, written_at=report.written_at)
+        return ExecutionReported(
+            id=id,
+            transport=transport,
+            execution=execution,
+            written_at=report.written_at,
+            check=wire.check(report.check),
+        )

@@ -52,6 +52,14 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     executed_at: datetime | None = None
 
 
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a change contradicts itself (impossible), or does not follow from what came before (suspicious)."""
+
+    verdict: str
+    rule: str
+    text: str
+
+
 class State(StrEnum):
     """How the feed is connected; drawn as a table in `machine`."""
 
@@ -92,6 +100,7 @@ class OrderChanged(Event, frozen=True, kw_only=True):
     exec_type: str | None = None
     previous_status: str | None = None
     written_at: datetime | None = None
+    check: Check | None = None
 
 
 class ExecutionReported(Event, frozen=True, kw_only=True):
@@ -99,6 +108,7 @@ class ExecutionReported(Event, frozen=True, kw_only=True):
 
     execution: Execution
     written_at: datetime | None = None
+    check: Check | None = None
 
 
 class OrderRemoved(Event, frozen=True, kw_only=True):

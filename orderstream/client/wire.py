@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from orderstream.client.events import Execution, Order
+from orderstream.client.events import Check, Execution, Order
 
 _CURSOR = re.compile(r"([0-9a-f]{8})\.(0|[1-9][0-9]{0,18})")
 _Payload = TypeVar("_Payload")
@@ -38,6 +38,9 @@ class Cursor(msgspec.Struct, frozen=True):
         return self.epoch == other.epoch and self.seq + 1 == other.seq
 
 
+_NOTHING = msgspec.Raw(b"null")
+
+
 class SnapshotPart(msgspec.Struct):
     orders: list[msgspec.Raw]
 
@@ -52,11 +55,13 @@ class OrderChange(msgspec.Struct):
     exec_type: str | None = None
     previous_status: str | None = None
     written_at: datetime | None = None
+    check: msgspec.Raw = _NOTHING
 
 
 class ExecutionReport(msgspec.Struct):
     execution: msgspec.Raw
     written_at: datetime | None = None
+    check: msgspec.Raw = _NOTHING
 
 
 class Removal(msgspec.Struct):
@@ -123,6 +128,14 @@ def execution(row: msgspec.Raw) -> Execution:
         return decode(row, Execution)
     except Malformed:
         return _essentials(row, Execution, id=str, order_id=str)
+
+
+def check(row: msgspec.Raw) -> Check | None:
+    """None where there is none, or it is something else than we know: the change is told all the same."""
+    try:
+        return decode(row, Check)
+    except Malformed:
+        return None
 
 
 def _essentials(row: msgspec.Raw, kind: type[_Payload], **kept: type) -> _Payload:

@@ -17,6 +17,8 @@ MAX_ORDERS = 20_000
 # Whose past is asked for at once; the others' is not known. More come only to a leader that has just begun.
 MAX_STRANGERS = 100
 
+UNREAD = Check("", "", "")
+
 # An order in the eyes of one user: to another it has another past.
 Key = tuple[str, str]
 
@@ -61,33 +63,38 @@ class Checker:
         life = self._lives[key] = Life()
         for name, body in past:
             _take(life, name, body)
-        life.close()
+        _close(life)
 
     def judge(self, batch: Sequence[Change], *, whole: bool) -> Verdicts:
         """The next events."""
         checks: dict[int, Check] = {}
         unread = 0
         for key, transactions in _by_order(batch).items():
-            life = self._lives.setdefault(key, Life())
-            self._lives.move_to_end(key)
+            life = self._life(key)
             for number, (xid, places) in enumerate(transactions.items(), 1):
                 if life.xid is not None and life.xid != xid:
                     # Its last event has its number, and can be told nothing more.
-                    life.close(in_time=False)
+                    _close(life, in_time=False)
                 for place in places:
                     change = batch[place]
-                    check, is_read = _take(life, change.name, change.body)
-                    unread += not is_read
-                    _worse(checks, place, check)
+                    unread += _keep_worse(checks, place, _take(life, change.name, change.body))
                 life.xid = xid
                 if whole or number < len(transactions):
-                    _worse(checks, places[-1], life.close())
+                    unread += _keep_worse(checks, places[-1], _close(life))
                     life.xid = None
             if batch[places[-1]].name == "order-removed":
                 del self._lives[key]
         while len(self._lives) > self._max_orders:
             self._lives.popitem(last=False)
         return Verdicts(checks, unread)
+
+    def _life(self, key: Key) -> Life:
+        life = self._lives.get(key)
+        if life is None:
+            life = self._lives[key] = Life()
+        else:
+            self._lives.move_to_end(key)
+        return life
 
 
 def _by_order(batch: Sequence[Change]) -> dict[Key, dict[str, list[int]]]:
@@ -104,16 +111,29 @@ def _is_insertion(change: Change) -> bool:
     return change.name == "order" and '"previous_status":null' in change.body
 
 
-def _take(life: Life, name: str, body: str) -> tuple[Check | None, bool]:
-    """What is odd, and whether the event could be read."""
+def _take(life: Life, name: str, body: str) -> Check | None:
+    """What is odd about an event; UNREAD where it could not be read."""
     try:
-        return life.take(name, body), True
+        return life.take(name, body)
     except (ValueError, ArithmeticError):
         # msgspec's errors are ValueErrors: NaN, null, a shape that nobody promised.
         life.forget()
-        return None, False
+        return UNREAD
 
 
-def _worse(checks: dict[int, Check], place: int, check: Check | None) -> None:
-    if check is not None and (place not in checks or check.verdict == IMPOSSIBLE != checks[place].verdict):
+def _close(life: Life, *, in_time: bool = True) -> Check | None:
+    try:
+        return life.close(in_time=in_time)
+    except ArithmeticError:
+        # More digits than anybody counts with.
+        life.forget()
+        return UNREAD
+
+
+def _keep_worse(checks: dict[int, Check], place: int, check: Check | None) -> bool:
+    """Says whether it was UNREAD."""
+    if check is None or check is UNREAD:
+        return check is UNREAD
+    if place not in checks or check.verdict == IMPOSSIBLE != checks[place].verdict:
         checks[place] = check
+    return False

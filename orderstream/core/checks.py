@@ -21,7 +21,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from orderstream.core.executions import Effect, Executed, is_countable
+from orderstream.core.executions import Effect, Executed
 
 IMPOSSIBLE = "impossible"
 SUSPICIOUS = "suspicious"
@@ -56,9 +56,9 @@ class Row(msgspec.Struct, frozen=True):
     average_price: Decimal | None = None
 
     def __post_init__(self) -> None:
-        numbers = (self.filled_quantity, self.quantity, self.cash_amount, self.average_price)
-        if not all(map(is_countable, numbers)):
-            raise ValueError("not a number to count with")
+        for number in (self.filled_quantity, self.quantity, self.cash_amount, self.average_price):
+            if number is not None and not number.is_finite():
+                raise ValueError("not a number")
 
 
 class Step(NamedTuple):
@@ -114,6 +114,12 @@ class Check(msgspec.Struct, frozen=True):
     text: str
 
 
+def _is_negative(row: Row) -> bool:
+    if row.filled_quantity < 0 or (row.quantity is not None and row.quantity < 0):
+        return True
+    return row.cash_amount is not None and row.cash_amount < 0
+
+
 def _is_below(row: Row) -> bool:
     filled, whole = row.filled_quantity, row.quantity
     if filled == 0:
@@ -163,10 +169,7 @@ def _is_off(one: Transaction) -> bool:
 OF_A_ROW: tuple[Rule[Step], ...] = (
     Rule(
         "negative", IMPOSSIBLE, "A quantity is below zero.", "arithmetic",
-        lambda step: any(
-            number is not None and number < 0
-            for number in (step.now.quantity, step.now.filled_quantity, step.now.cash_amount)
-        ),
+        lambda step: _is_negative(step.now),
     ),
     Rule(
         "over-filled", IMPOSSIBLE, "More is filled than was ordered.", "CumQty ≤ OrderQty in all matrices",

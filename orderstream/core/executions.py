@@ -16,21 +16,12 @@ from typing import NamedTuple
 
 import msgspec
 
-# Of digits before and behind the point: Postgres' numeric holds more, and no quantity does.
-_DIGITS = 50
-# Sums are exact or an error (ArithmeticError): one that was rounded in silence would be called a wrong one.
-EXACT = Context(prec=6 * _DIGITS, traps=[Inexact, InvalidOperation])
+# Sums are exact or an error (ArithmeticError): one that was rounded in silence would be called a wrong one. Postgres'
+# numeric holds more digits than this; no quantity does.
+EXACT = Context(prec=300, traps=[Inexact, InvalidOperation])
 # A mean goes on for ever: ten decimals, two more than the finest tick traded and rounded like money.
 _MEAN_STEP = Decimal("1e-10")
-_MEAN = Context(prec=6 * _DIGITS, rounding=ROUND_HALF_EVEN)
-
-
-def is_countable(number: Decimal | None) -> bool:
-    """Whether sums and products of such numbers are exact."""
-    if number is None:
-        return True
-    exponent = number.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= -_DIGITS and number.adjusted() < _DIGITS
+_MEAN = Context(prec=300, rounding=ROUND_HALF_EVEN)
 
 
 class Executed(msgspec.Struct, frozen=True):
@@ -43,8 +34,8 @@ class Executed(msgspec.Struct, frozen=True):
     refers_to: str | None = None
 
     def __post_init__(self) -> None:
-        if not (is_countable(self.quantity) and is_countable(self.price)):
-            raise ValueError("not a number to count with")
+        if not (self.quantity.is_finite() and (self.price is None or self.price.is_finite())):
+            raise ValueError("not a number")
 
 
 class Effect(NamedTuple):
@@ -60,6 +51,17 @@ class Net(NamedTuple):
 
     quantity: Decimal
     average_price: Decimal | None
+
+    @property
+    def document(self) -> bytes:
+        """As JSON, exact, without an exponent or zeros behind."""
+        average = b"null" if self.average_price is None else _text(self.average_price)
+        return b'{"quantity":%b,"average_price":%b}' % (_text(self.quantity), average)
+
+
+def _text(number: Decimal) -> bytes:
+    text = f"{number:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).encode()
 
 
 _NOTHING = Decimal(0)
@@ -83,7 +85,7 @@ class Executions:
         return len(self._roots)
 
     def report(self, execution: Executed) -> Effect:
-        """One more, or one that was repaired and is told again."""
+        """One more, or one that was repaired and is told again. Raises ArithmeticError for digits without end."""
         terms = (execution.quantity, execution.price)
         if execution.kind == "trade":
             root = self._roots.setdefault(execution.id, execution.id)

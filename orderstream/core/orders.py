@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from orderstream.core.reasons import REASONS
+
 
 def _said(description: str, **more: Any) -> Meta:
     return Meta(description=description, extra_json_schema=more or None)
@@ -83,8 +85,10 @@ class Order(msgspec.Struct, frozen=True):
     ]
     average_price: Exact | None
     status: Status
-    reason_code: str | None
-    reason: Annotated[str | None, _said("Why it was rejected or cancelled, in words.")]
+    reason_code: Annotated[
+        str | None, _one_of("Why it was refused, cancelled or ended; or the service's own.", *REASONS)
+    ]
+    reason: Annotated[str | None, _said("The same in the order service's words; clients have words for known codes.")]
     version: Annotated[int, Meta(ge=1, description="Counts the order's changes: of two, the larger is newer.")]
     created_at: At
     updated_at: At
@@ -112,11 +116,37 @@ class OrderList(msgspec.Struct, frozen=True):
     next: Annotated[str | None, _said("The `page` that follows; null on the last one.")]
 
 
+class NetExecuted(msgspec.Struct, frozen=True):
+    """What the executions come to, with busts and corrections taken into account."""
+
+    quantity: Exact
+    average_price: Annotated[Exact | None, _said("To ten decimals; null for nothing, or where a price is missing.")]
+
+
 class OrderWithExecutions(msgspec.Struct, frozen=True):
     """One order and its executions, oldest first."""
 
     order: Order
     executions: list[Execution]
+    net: Annotated[NetExecuted | None, _said("Null where a quantity is not a number.")]
+    client_order_ids: Annotated[
+        list[str], _said("The names that it had, up to `client_order_id`, as far as its events are kept.")
+    ]
+
+
+class ExecutionList(msgspec.Struct, frozen=True):
+    """A page of executions, newest first."""
+
+    executions: list[Execution]
+    next: Annotated[str | None, _said("The `page` that follows; null on the last one.")]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """Why a change is odd: it contradicts itself, or does not follow from what came before. It happened all the same."""
+
+    verdict: Annotated[str, _one_of("How odd.", "suspicious", "impossible")]
+    rule: Annotated[str, _said("The name of the rule that is broken.")]
+    text: Annotated[str, _said("What the rule says, in words.")]
 
 
 class OrderData(msgspec.Struct, frozen=True):
@@ -126,6 +156,7 @@ class OrderData(msgspec.Struct, frozen=True):
     exec_type: ExecType
     previous_status: Annotated[Status | None, _said("Null where the order is new to this user.")]
     written_at: At
+    check: Check | UnsetType = UNSET
 
 
 class ExecutionData(msgspec.Struct, frozen=True):
@@ -133,6 +164,7 @@ class ExecutionData(msgspec.Struct, frozen=True):
 
     execution: Execution
     written_at: At
+    check: Check | UnsetType = UNSET
 
 
 class OrderRemovedData(msgspec.Struct, frozen=True):
@@ -219,6 +251,13 @@ class PolledEvents(msgspec.Struct, frozen=True):
     cursor: Cursor
     events: list[PolledOrder | PolledExecution | PolledOrderRemoved]
     more: bool
+
+
+class OrderHistory(msgspec.Struct, frozen=True):
+    """What happened to one order and is kept, oldest first."""
+
+    events: list[PolledOrder | PolledExecution | PolledOrderRemoved]
+    next: Annotated[str | None, _said("The `page` that follows; null on the last one.")]
 
 
 class PolledSnapshot(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -10,13 +11,15 @@ from orderstream.core.delivery import Snapshot
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
 from orderstream.errors import DatabaseUnavailable, InvalidParameter, NotFound
-from orderstream.ports import OrdersPage
+from orderstream.ports import ExecutionsPage, OrdersPage
 from orderstream.postgres.connections import NotAValue, Row
 from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
 
 # How long an answer is kept back until it is known who may see it: as long as it mostly takes to connect again.
 _KEPT_BACK_S = 1.0
+# The newest events of an order that are looked through for the names that it had.
+_NAMED_EVENTS = 1000
 
 
 class StoreSettings(msgspec.Struct, frozen=True):
@@ -108,6 +111,47 @@ class PostgresStore:
         if not rows:
             raise NotFound("there is no such order")
         return rows[0][0].encode(), [row[1].encode() for row in rows if row[1] is not None]
+
+    async def renamings(self, user_id: str, order_id: str) -> Mapping[str, str]:
+        asked = {"user_id": user_id, "order_id": order_id, "max_events": _NAMED_EVENTS}
+        # The latest word on a name counts, and comes first.
+        return dict(reversed([(name, original) for name, original in await self._read("renamings", asked)]))
+
+    async def order_events(self, user_id: str, order_id: str, *, after: int, limit: int) -> Sequence[Event]:
+        asked = {"user_id": user_id, "order_id": order_id, "after": after, "max_events": limit}
+        try:
+            rows = await self._read("order_events", asked)
+        except NotAValue:
+            rows = []
+        if not rows:
+            raise NotFound("there is no such order")
+        return [
+            event
+            for position, epoch, seq, name, body, written_at in rows
+            for event in _events(user_id, epoch, (position, seq, name, body, written_at))
+        ]
+
+    async def executions_page(
+        self,
+        user_id: str,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        symbol: str | None,
+        before: tuple[str, str] | None,
+        limit: int,
+    ) -> ExecutionsPage:
+        before_at, before_id = before or (None, None)
+        asked = {"user_id": user_id, "since": since, "until": until, "symbol": symbol}
+        try:
+            rows = await self._read(
+                "executions_page",
+                asked | {"before_at": before_at, "before_id": before_id, "max_executions": limit + 1},
+            )
+        except NotAValue:
+            raise InvalidParameter("page must be the `next` of an earlier answer") from None
+        next_key = (rows[limit - 1][1], rows[limit - 1][2]) if len(rows) > limit else None
+        return ExecutionsPage([row[0].encode() for row in rows[:limit]], next_key)
 
     async def _read(self, name: str, parameters: Mapping[str, object]) -> list[Row]:
         rows = await self._pool.fetch(query(name), parameters)

@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from orderstream.client import (
+    Check,
     ConnectionChanged,
     Event,
     Execution,
@@ -55,10 +56,10 @@ def _what(event: Event) -> str:
             why = f" ({clean(order.reason_code)})" if order.reason_code else ""
             return (
                 f"order {clean(order.id)} {_deal(order)} {clean(order.status)}{why}"
-                f" filled {number(order.filled_quantity)} average {number(order.average_price)}"
+                f" filled {number(order.filled_quantity)} average {number(order.average_price)}{_odd(event.check)}"
             )
         case ExecutionReported(execution=execution):
-            return f"execution {clean(execution.kind)} {trade(execution)}"
+            return f"execution {clean(execution.kind)} {trade(execution)}{_odd(event.check)}"
         case OrderRemoved(order_id=order_id):
             return f"order-removed {clean(order_id)}"
         case SnapshotTaken(orders=orders, reset=reset):
@@ -67,6 +68,10 @@ def _what(event: Event) -> str:
             return f"connection {connection.state}" + (f" ({clean(cause)})" if cause else "")
         case _:
             return type(event).__name__
+
+
+def _odd(check: Check | None) -> str:
+    return "" if check is None else f" {clean(check.verdict)}: {clean(check.rule)}"
 
 
 def _deal(order: Order) -> str:

@@ -72,6 +72,8 @@ def make_app(
             web.get("/v1/orders/stream", stream.stream, allow_head=False),
             web.get("/v1/orders/poll", poll.poll, allow_head=False),
             web.get("/v1/orders/{order_id}", orders.one_order, allow_head=False),
+            web.get("/v1/orders/{order_id}/events", orders.order_events, allow_head=False),
+            web.get("/v1/executions", orders.list_executions, allow_head=False),
             web.get("/v1/sessions", sessions.list_sessions, allow_head=False),
             web.delete("/v1/sessions/{session_id}", sessions.revoke_session),
             web.post("/v1/tickets", tickets.issue_ticket),

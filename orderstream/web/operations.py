@@ -6,7 +6,7 @@ import msgspec
 
 from orderstream.core import orders as documents
 from orderstream.web.acks import Ack
-from orderstream.web.orders import MAX_LIMIT
+from orderstream.web.pages import MAX_LIMIT
 from orderstream.web.sessions import SessionList
 from orderstream.web.tickets import Ticket
 
@@ -74,10 +74,32 @@ OPERATIONS = (
         "readOrder",
         "Orders",
         "One order with its executions",
-        "Another user's order is answered as one that nobody has.",
+        "And what they come to, and the names that it had. Another user's order is answered as one that nobody has.",
         {200: Answer("The order.", (documents.OrderWithExecutions,), _USER)},
         ("order_id",),
         problems=(400, 401, 403, 404, 405, 413, 414, 417, 429, 431, 500, 503),
+    ),
+    Operation(
+        "get",
+        "/v1/orders/{order_id}/events",
+        "readOrderEvents",
+        "Orders",
+        "What happened to one order",
+        "Its events as they were told to this user, as far as they are kept, oldest first, in pages. Another user's "
+        "order is answered as one that nobody has.",
+        {200: Answer("A page.", (documents.OrderHistory,), ("Link", *_USER))},
+        ("order_id", "limit", "page"),
+        problems=(400, 401, 403, 404, 405, 413, 414, 417, 429, 431, 500, 503),
+    ),
+    Operation(
+        "get",
+        "/v1/executions",
+        "listExecutions",
+        "Orders",
+        "The executions of all orders",
+        "For statements: newest first, in pages. A bust or a correction is one of its own, told by its own time.",
+        {200: Answer("A page.", (documents.ExecutionList,), ("Link", *_USER))},
+        ("since", "until", "symbol", "limit", "page"),
     ),
     Operation(
         "get",
@@ -174,6 +196,8 @@ PARAMETERS: dict[str, Json] = {
     "symbol": _parameter("symbol", "query", "Those of one symbol.", **_ID),
     "limit": _parameter("limit", "query", "How many.", type="integer", minimum=1, maximum=MAX_LIMIT, default=50),
     "page": _parameter("page", "query", "The `next` of the page before."),
+    "since": _parameter("since", "query", "Those from this time on (RFC 3339).", format="date-time"),
+    "until": _parameter("until", "query", "Those before this time (RFC 3339).", format="date-time"),
     "order_id": _parameter("order_id", "path", "An order's `id`.", **_ID),
     "session_id": _parameter("session_id", "path", "A session's `id`.", **_ID),
     "cursor": _parameter("cursor", "query", "A cursor from wherever it was kept; what is none is told as `reset`."),

@@ -1,21 +1,23 @@
-"""`GET /v1/orders` and `GET /v1/orders/{order_id}`: the user's orders as they are now."""
+"""`GET /v1/orders` and what is below it, and `GET /v1/executions`: the user's orders, and what happened to them."""
 
-import base64
-import binascii
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from aiohttp import web
 
 from orderstream.core.claims import Identity
+from orderstream.core.executions import Executed, net
+from orderstream.core.names import lineage
 from orderstream.errors import InvalidParameter
+from orderstream.web import pages
 from orderstream.web.headers import PRIVATE
 from orderstream.web.limits import LIMITS
 from orderstream.web.seats import ORDERS
 from orderstream.web.standing import for_user
 
-MAX_LIMIT = 200
-_DEFAULT_LIMIT = 50
 _OPEN = {"open": True, "closed": False, "all": None}
+# Of a user's events, as far as a bigint counts them.
+_LAST_SEQ = 2**63 - 1
 
 
 @for_user
@@ -28,64 +30,80 @@ async def list_orders(request: web.Request, identity: Identity) -> web.Response:
     page = await request.app[ORDERS].orders_page(
         identity.user_id,
         open_=_OPEN[status],
-        symbol=_text(request, "symbol"),
-        before=_before(request.query.get("page")),
-        limit=_limit(request.query.get("limit")),
+        symbol=pages.text(request, "symbol"),
+        before=pages.key(request, tuple[str, str]),
+        limit=pages.limit(request),
     )
-    headers, next_page = dict(PRIVATE), None
-    if page.next_key is not None:
-        next_page = _page(page.next_key)
-        # The query alone, relative to what the client asked for: a proxy may have put us under another path.
-        query = request.rel_url.update_query(page=next_page).raw_query_string
-        headers["Link"] = f'<?{query}>; rel="next"'
-    body = b'{"orders":[%b],"cursor":"%b","next":%b}' % (
-        b",".join(page.orders),
-        str(page.cursor).encode(),
-        msgspec.json.encode(next_page),
-    )
-    return web.Response(body=body, content_type="application/json", headers=headers)
+    return pages.answer(request, "orders", page.orders, page.next_key, b'"cursor":"%b",' % str(page.cursor).encode())
 
 
 @for_user
 async def one_order(request: web.Request, identity: Identity) -> web.Response:
-    """One order with its executions, oldest first."""
+    """One order with its executions, oldest first, what they come to, and the names that it had."""
     request.app[LIMITS].admit_user(identity.user_id)
-    order_id = request.match_info["order_id"]
-    if len(order_id) > 255 or not order_id.isprintable():
-        raise InvalidParameter("this is not an order id")
-    order, executions = await request.app[ORDERS].order(identity.user_id, order_id)
-    body = b'{"order":%b,"executions":[%b]}' % (order, b",".join(executions))
+    reader, order_id = request.app[ORDERS], _order_id(request)
+    order, executions = await reader.order(identity.user_id, order_id)
+    named = msgspec.json.decode(order, type=_Named)
+    renamings = await reader.renamings(identity.user_id, named.id)
+    body = b'{"order":%b,"executions":[%b],"net":%b,"client_order_ids":%b}' % (
+        order,
+        b",".join(executions),
+        _net(executions),
+        msgspec.json.encode(_names(named, renamings)),
+    )
     return web.Response(body=body, content_type="application/json", headers=PRIVATE)
 
 
-def _text(request: web.Request, name: str) -> str | None:
-    text = request.query.get(name)
-    if text is not None and (not text or len(text) > 255 or not text.isprintable()):
-        raise InvalidParameter(f"{name} must be 1 to 255 printable characters")
-    return text
+@for_user
+async def order_events(request: web.Request, identity: Identity) -> web.Response:
+    """A page of what happened to one order and is kept, oldest first."""
+    request.app[LIMITS].admit_user(identity.user_id)
+    after, limit = pages.key(request, int) or 0, pages.limit(request)
+    if not 0 <= after <= _LAST_SEQ:
+        raise pages.not_a_page()
+    events = await request.app[ORDERS].order_events(identity.user_id, _order_id(request), after=after, limit=limit + 1)
+    next_key = events[limit - 1].seq if len(events) > limit else None
+    return pages.answer(request, "events", [event.document for event in events[:limit]], next_key)
 
 
-def _limit(text: str | None) -> int:
-    if text is None:
-        return _DEFAULT_LIMIT
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_LIMIT):
-        raise InvalidParameter(f"limit must be a whole number from 1 to {MAX_LIMIT}")
-    return int(text)
+@for_user
+async def list_executions(request: web.Request, identity: Identity) -> web.Response:
+    """A page of the executions of all orders, newest first: for statements."""
+    request.app[LIMITS].admit_user(identity.user_id)
+    page = await request.app[ORDERS].executions_page(
+        identity.user_id,
+        since=pages.time(request, "since"),
+        until=pages.time(request, "until"),
+        symbol=pages.text(request, "symbol"),
+        before=pages.key(request, tuple[str, str]),
+        limit=pages.limit(request),
+    )
+    return pages.answer(request, "executions", page.executions, page.next_key)
 
 
-def _page(key: tuple[str, str]) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(key)).rstrip(b"=").decode()
+class _Named(msgspec.Struct):
+    id: str
+    client_order_id: str | None = None
+    original_client_order_id: str | None = None
 
 
-def _before(page: str | None) -> tuple[str, str] | None:
-    """The key in a page token; what is not one of ours is refused here or, at the latest, by the column's type."""
-    if page is None:
-        return None
+def _order_id(request: web.Request) -> str:
+    order_id = request.match_info["order_id"]
+    if len(order_id) > 255 or not order_id.isprintable():
+        raise InvalidParameter("this is not an order id")
+    return order_id
+
+
+def _net(executions: Sequence[bytes]) -> bytes:
     try:
-        padded = page.encode("ascii") + b"=" * (-len(page) % 4)
-        key = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=tuple[str, str])
-    except (UnicodeEncodeError, binascii.Error, msgspec.DecodeError, ValueError):
-        raise InvalidParameter("page must be the `next` of an earlier answer") from None
-    if any("\0" in part for part in key):
-        raise InvalidParameter("page must be the `next` of an earlier answer")
-    return key
+        return net([msgspec.json.decode(one, type=Executed) for one in executions]).document
+    except (ValueError, ArithmeticError):
+        # NaN, or digits without end: told as they are, and not added up.
+        return b"null"
+
+
+def _names(order: _Named, renamings: Mapping[str, str]) -> list[str]:
+    originals = dict(renamings)
+    if order.client_order_id and order.original_client_order_id:
+        originals[order.client_order_id] = order.original_client_order_id
+    return lineage(order.client_order_id, originals)

@@ -24,6 +24,7 @@ from orderstream.client.events import (
 from orderstream.client.limits import Limits
 from orderstream.client.machine import Machine
 from orderstream.client.reader import Polled, PollReader, StreamReader
+from orderstream.client.reasons import why
 from orderstream.client.sse import Frame, FrameTooLarge, Parser
 
 FOLDER = Path(__file__).parent.parent / "client_cases"
@@ -70,6 +71,19 @@ def run_poll(case: Case) -> list[Any]:
         body = answer["body"] if isinstance(answer["body"], str) else json.dumps(answer["body"])
         said.append(_said(reader.read(Polled(body.encode(), answer["held"]))))
     return said
+
+
+def run_why(case: Case) -> str | None:
+    """`order` -> why it ended."""
+    return why(msgspec.convert({"id": "a", "status": "rejected"} | case["order"], Order))
+
+
+def run_checks(case: Case) -> Any:
+    """`event`, a name and a payload, after a book -> what its reader is told to be odd."""
+    name, payload = case["event"]
+    told = _book_at({"cursor": "0a1b2c3d.4"}).apply(name, "0a1b2c3d.5", json.dumps(payload), Transport.SSE)
+    assert isinstance(told, OrderChanged | ExecutionReported)
+    return msgspec.to_builtins(told.check)
 
 
 def run_live(case: Case) -> list[str]:

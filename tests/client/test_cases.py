@@ -1,12 +1,15 @@
 """One suite of cases for both clients: what the Python one makes of it. `tests/client_js` asks the JavaScript one."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from orderstream.client.limits import Limits
+from orderstream.core.reasons import REASONS
 from tests.client import cases
 
 SUITES = {
@@ -17,6 +20,8 @@ SUITES = {
     "sse": cases.run_sse,
     "live": cases.run_live,
     "acks": cases.run_acks,
+    "why": cases.run_why,
+    "checks": cases.run_checks,
 }
 
 
@@ -26,6 +31,18 @@ SUITES = {
 def test_both_clients_do_the_same_in_this_case(suite: str, case: dict[str, Any]) -> None:
     """The case's name says what."""
     assert SUITES[suite](case) == case["expected"]
+
+
+def test_both_clients_know_the_same_reasons() -> None:
+    """Code for code and word for word; and the docs show them."""
+    root = Path(__file__).parents[2]
+    module = (root / "orderstream/web/static/orderstream/reasons.js").read_text(encoding="utf-8")
+    assert dict(re.findall(r'^    (\w+): "(.*)",$', module, re.MULTILINE)) == {
+        code: reason.text for code, reason in REASONS.items()
+    }
+    docs = (root / "docs/orders.md").read_text(encoding="utf-8")
+    rows = [f"| `{code}` | {one.text} | {', '.join(one.fix)} |" for code, one in REASONS.items()]
+    assert [row for row in rows if row not in docs] == []
 
 
 def test_both_clients_have_the_same_defaults() -> None:

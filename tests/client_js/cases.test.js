@@ -12,6 +12,7 @@ import { Machine } from "../../orderstream/web/static/orderstream/machine.js";
 import { PollReader, StreamReader } from "../../orderstream/web/static/orderstream/reader.js";
 import { Parser } from "../../orderstream/web/static/orderstream/sse.js";
 import { Malformed, cursor, orders } from "../../orderstream/web/static/orderstream/wire.js";
+import { why } from "../../orderstream/web/static/orderstream/reasons.js";
 
 const SUITES = {
     machine: runMachine,
@@ -21,6 +22,8 @@ const SUITES = {
     sse: runSse,
     live: runLive,
     acks: runAcks,
+    why: ({ order }) => why(order),
+    checks: runChecks,
 };
 
 for (const [suite, run] of Object.entries(SUITES)) {
@@ -93,6 +96,11 @@ function runLive({ cursor: at, frames = [], answers = [] }) {
 function runAcks({ every_s, random, steps }) {
     const sampling = new Sampling(every_s, () => random);
     return steps.map((step) => (step === "done" ? (sampling.done() ?? null) : sampling.take(step)));
+}
+
+function runChecks({ event: [name, payload] }) {
+    const told = bookAt("0a1b2c3d.4").apply(name, "0a1b2c3d.5", payload);
+    return (told.change ?? told.execution).check;
 }
 
 function runSse({ chunks, limit }) {

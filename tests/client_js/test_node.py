@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 _PAGE = """
 import assert from "node:assert/strict";
 import * as client from "./orderstream.mjs";
-assert.deepEqual(Object.keys(client), ["LIMITS", "decimal", "orderstream"]);
+assert.deepEqual(Object.keys(client), ["LIMITS", "REASONS", "decimal", "orderstream", "why"]);
 """
 
 

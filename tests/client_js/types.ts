@@ -1,6 +1,6 @@
 // Read by the type checker only: what a page may write, and what it may not.
 
-import { LIMITS, decimal, orderstream } from "../../orderstream/web/static/orderstream.js";
+import { LIMITS, REASONS, decimal, orderstream, why } from "../../orderstream/web/static/orderstream.js";
 import type { Batch, Connection, Feed, Order } from "../../orderstream/web/static/orderstream.js";
 
 declare function print(...values: unknown[]): void;
@@ -13,7 +13,10 @@ orderstream("", { share: "ann" });
 orderstream("", { token: "jwt", share: false, cursor: null });
 
 const off: () => void = feed.on("change", ({ changes, executions }: Batch) => {
-    for (const { order, previous } of changes) show(order, previous?.status ?? "new");
+    for (const { order, previous, check } of changes) {
+        show(order, previous?.status ?? "new");
+        print(why(order) ?? REASONS["other"], check?.rule);
+    }
     for (const one of executions) print(decimal(one, "price"), one.exact?.price);
 });
 feed.on("connection", ({ state, retry_at, every_s }: Connection) => {

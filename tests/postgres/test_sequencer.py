@@ -225,7 +225,8 @@ async def test_prepared_transaction_reaches_the_running_sequencer(new_database: 
 def trade(at: cursor, order_id: str, filled: int, traded: int, status: str = "partially_filled") -> None:
     """A fill as an order service writes it."""
     at.execute(
-        "begin; insert into public.executions (order_id, symbol, side, quantity, price) values (%s, 'AAPL', 'buy', %s, 1);"
+        "begin;"
+        "insert into public.executions (order_id, symbol, side, quantity, price) values (%s, 'AAPL', 'buy', %s, 1);"
         "update public.orders set filled_quantity = %s, status = %s where id = %s; commit",
         (order_id, traded, filled, status, order_id),
     )

@@ -1,6 +1,7 @@
 """The Store on Postgres: what it reads is what was committed, in the same bytes."""
 
 import json
+import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -8,8 +9,9 @@ from psycopg2.extensions import cursor
 
 from orderstream.errors import InvalidParameter, NotFound
 from orderstream.postgres.pool import Pool
+from orderstream.postgres.queries import query
 from orderstream.postgres.store import PostgresStore, StoreSettings
-from tests.postgres.feed import Steps, insert_order, insert_orders, opened
+from tests.postgres.feed import Steps, insert_order, insert_orders, opened, run
 
 
 @pytest.fixture
@@ -158,3 +160,28 @@ async def test_order_is_shown_to_its_user_alone(
         return
     with pytest.raises(NotFound, match="no such order"):
         await store.order(asker, order_id or own)
+
+
+HISTORY = {
+    "order_events": {"order_id": str(uuid.uuid4()), "after": 0, "max_events": 50},
+    "renamings": {"order_id": str(uuid.uuid4()), "max_events": 1000},
+    "executions_page": {
+        "since": None, "until": None, "symbol": None, "before_at": None, "before_id": None, "max_executions": 51,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HISTORY)
+def test_history_is_read_by_indexes(database: str, name: str) -> None:
+    """However many orders and events of others there are: no table is read from end to end."""
+    run(
+        database,
+        """insert into orders (user_id, symbol, asset_class, side, order_type, platform, quantity)
+        select 'u' || n % 500, 'A', 'stock', 'buy', 'market', 'web', 1 from generate_series(1, 20000) n;
+        insert into executions (order_id, symbol, side, quantity) select id, symbol, side, 1 from orders;
+        insert into orderstream.events (position, user_id, seq, epoch, order_id, event, body, written_at)
+        select n, 'u' || n % 500, n, 'e', gen_random_uuid(), 'order', '{}', now() from generate_series(1, 20000) n;
+        analyze""",
+    )
+    plan = [line for (line,) in run(database, f"explain {query(name)}", {"user_id": "u7"} | HISTORY[name])]
+    assert [line for line in plan if "Seq Scan" in line] == []

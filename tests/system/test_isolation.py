@@ -103,8 +103,8 @@ class Device:
         while True:
             login = self._random.choice(self._logins)
             expires_at = time.time() + self._random.choice([1.5, 600, 600, 600])
-            visit = self._random.choice([self._stream, self._stream, self._poll, self._poll, self._list, self._log_out])
-            await visit(login, expires_at)
+            visits = [self._stream, self._stream, self._poll, self._poll, self._list, self._history, self._log_out]
+            await self._random.choice(visits)(login, expires_at)
             self.seen["visits"] += 1
 
     async def _stream(self, login: str, expires_at: float) -> None:
@@ -133,6 +133,15 @@ class Device:
             self._look(Frame("snapshot", page, None), login, expires_at)
         for session in (await self._get("/v1/sessions", login, expires_at, {})).get("sessions", []):
             assert session["id"].startswith(f"{self._user}.")
+
+    async def _history(self, login: str, expires_at: float) -> None:
+        """Of anybody's order, and the executions of all."""
+        order_id = self._random.choice([*self._site.desk.owners, "none"])
+        told = await self._get(f"/v1/orders/{order_id}/events?limit=200", login, expires_at, {})
+        for each in told.get("events", []):
+            self._look(Frame(each["event"], each["data"], None), login, expires_at)
+        for one in (await self._get("/v1/executions", login, expires_at, {})).get("executions", []):
+            assert self._user in self._site.desk.owners[one["order_id"]]
 
     async def _log_out(self, login: str, expires_at: float) -> None:
         """From a login of its own, which nobody ends; and logs in again."""
@@ -208,7 +217,10 @@ async def test_nobody_receives_what_is_anothers(database: str, request: pytest.F
             task.cancel()
 
 
-async def test_another_users_order_is_answered_like_none(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("below", ["", "/events"])
+async def test_another_users_order_is_answered_like_none(
+    database: str, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
     """Byte for byte but for Date, and by the same one query, so that neither words nor time tell that it exists."""
     fetch, asked = Pool.fetch, list[str]()
 
@@ -220,7 +232,7 @@ async def test_another_users_order_is_answered_like_none(database: str, monkeypa
     async with running_service(database) as at:
         [(bobs,)] = execute(database, "select id::text from orders")
         monkeypatch.setattr(Pool, "fetch", fetched)
-        answers = [await _raw(at, f"/v1/orders/{order_id}") for order_id in (bobs, str(uuid.uuid4()))]
+        answers = [await _raw(at, f"/v1/orders/{order_id}{below}") for order_id in (bobs, str(uuid.uuid4()))]
     reads = [sql for sql in asked if "orderstream.orders" in sql]
     assert answers[0].startswith(b"HTTP/1.1 404")
     assert answers[0] == answers[1]

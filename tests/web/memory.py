@@ -17,7 +17,7 @@ from orderstream.core.delivery import Snapshot
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
 from orderstream.errors import DatabaseUnavailable, InvalidParameter, NotFound
-from orderstream.ports import OrdersPage, Publisher
+from orderstream.ports import ExecutionsPage, OrdersPage, Publisher
 from orderstream.postgres.store import StoreSettings
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -161,6 +161,47 @@ class MemoryStore:
         executions = [row for row in self._executions.values() if row["order_id"] == order_id]
         executions.sort(key=lambda row: (row["executed_at"], row["id"]))
         return _document(row), [self._execution(row["id"]) for row in executions]
+
+    async def renamings(self, user_id: str, order_id: str) -> Mapping[str, str]:
+        told = [msgspec.json.decode(row.body) for row in self._of_order(user_id, order_id) if row.name == "order"]
+        named = [(one["order"]["client_order_id"], one["order"]["original_client_order_id"]) for one in told]
+        return {name: original for name, original in named if name and original}
+
+    async def order_events(self, user_id: str, order_id: str, *, after: int, limit: int) -> Sequence[Event]:
+        self._require_reachable()
+        rows, order = self._of_order(user_id, order_id), self._orders.get(order_id)
+        if not rows and (order is None or order["user_id"] != user_id):
+            raise NotFound("there is no such order")
+        return [Event(row) for row in rows if row.seq > after][:limit]
+
+    async def executions_page(
+        self,
+        user_id: str,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        symbol: str | None,
+        before: tuple[str, str] | None,
+        limit: int,
+    ) -> ExecutionsPage:
+        self._require_reachable()
+        key = _key(before) if before is not None else None
+        rows = [
+            row
+            for row in self._executions.values()
+            if self._orders[row["order_id"]]["user_id"] == user_id
+            and (since is None or row["executed_at"] >= since)
+            and (until is None or row["executed_at"] < until)
+            and (symbol is None or row["symbol"] == symbol)
+            and (key is None or (row["executed_at"], row["id"]) < key)
+        ]
+        rows.sort(key=lambda row: (row["executed_at"], row["id"]), reverse=True)
+        last = rows[limit - 1] if len(rows) > limit else None
+        next_key = (str(last["executed_at"]), last["id"]) if last else None
+        return ExecutionsPage([self._execution(row["id"]) for row in rows[:limit]], next_key)
+
+    def _of_order(self, user_id: str, order_id: str) -> list[SequencedEvent]:
+        return [row for row in self._events.get(user_id, []) if f'"{order_id}"' in row.body]
 
     def _require_reachable(self) -> None:
         if not self.reachable:

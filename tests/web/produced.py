@@ -129,6 +129,8 @@ class _Asked:
         for operation, name, path, headers in (
             ("listOrders", "a-page", "/v1/orders?limit=1", {}),
             ("readOrder", "partly-filled", f"/v1/orders/{_ORDER}", {}),
+            ("readOrderEvents", "a-page", f"/v1/orders/{_ORDER}/events?limit=2", {}),
+            ("listExecutions", "a-statement", "/v1/executions?since=2026-01-01T00:00:00Z", {}),
             ("pollOrders", "snapshot", "/v1/orders/poll", {}),
             ("pollOrders", "events", "/v1/orders/poll", {"If-None-Match": tag}),
             ("pollOrders", "reset", "/v1/orders/poll", {"If-None-Match": '"of another service"'}),

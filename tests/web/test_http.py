@@ -7,8 +7,8 @@ from aiohttp import ClientResponse
 
 from tests.web.conftest import COOKIE, ORIGIN, Site, bearer
 
-PATHS = ["/v1/orders", "/v1/orders/stream", "/v1/orders/poll", "/v1/orders/x"]
-NO_STREAM = ["/v1/orders", "/v1/orders/poll", "/v1/orders/x"]
+NO_STREAM = ["/v1/orders", "/v1/orders/poll", "/v1/orders/x", "/v1/orders/x/events", "/v1/executions"]
+PATHS = [*NO_STREAM, "/v1/orders/stream"]
 HEAD = "0a0a0a0a."
 
 

@@ -40,5 +40,5 @@ async def test_the_client_is_one_file(site: Site) -> None:
     assert not [line for line in lines if line.startswith("import ")]
     assert [line for line in lines if line.startswith("export ")] == [
         "export function orderstream(url, options = {}) {",
-        "export { LIMITS, decimal };",
+        "export { LIMITS, REASONS, decimal, why };",
     ]

@@ -276,6 +276,69 @@ class StoreContract:
         with pytest.raises(NotFound, match=r"^there is no such order$"):
             await reader(books).order("ann", bobs if order_id == "bob's" else order_id)
 
+    async def test_events_of_an_order_are_its_users_alone(self, books: Books) -> None:
+        """Each of them sees what they were told of it; one who was told nothing, that there is none."""
+        order_id = books.place("bob")
+        books.execute(order_id)
+        books.change(order_id, user_id="ann")
+        await books.settled()
+        told = {
+            user_id: [event.name for event in await reader(books).order_events(user_id, order_id, after=0, limit=9)]
+            for user_id in ("bob", "ann")
+        }
+        assert told == {"bob": ["order", "execution", "order-removed"], "ann": ["order"]}
+        with pytest.raises(NotFound, match=r"^there is no such order$"):
+            await reader(books).order_events("cid", order_id, after=0, limit=9)
+
+    async def test_events_of_an_order_go_on_after_a_number(self, books: Books) -> None:
+        """So many at most; and what is kept of an order that is gone."""
+        order_id = books.place("ann")
+        for status in ("partially_filled", "filled"):
+            books.change(order_id, status=status)
+        books.remove(order_id)
+        await books.settled()
+        page = await reader(books).order_events("ann", order_id, after=1, limit=2)
+        assert [event.frame for event in page] == [event.frame for event in (await told(books, "ann"))[1:3]]
+        assert list(await reader(books).order_events("ann", order_id, after=4, limit=2)) == []
+
+    @pytest.mark.parametrize("order_id", ["x", "00000000-0000-0000-0000-000000000000"])
+    async def test_events_of_no_order_are_not_there(self, books: Books, order_id: str) -> None:
+        """Also where it can be no order's id."""
+        with pytest.raises(NotFound, match=r"^there is no such order$"):
+            await reader(books).order_events("ann", order_id, after=0, limit=9)
+
+    async def test_renamings_are_what_the_events_say_last(self, books: Books) -> None:
+        """A name whose request was refused and asked again; of nobody else's order."""
+        order_id = books.place("ann", client_order_id="X")
+        for name, original in (("Z", "X"), ("Y", "X"), ("Y", None), ("Z", "Y")):
+            books.change(order_id, client_order_id=name, original_client_order_id=original)
+        await books.settled()
+        assert await reader(books).renamings("ann", order_id) == {"Y": "X", "Z": "Y"}
+        assert await reader(books).renamings("bob", order_id) == {}
+
+    async def test_pages_of_executions_join_without_loss(self, books: Books) -> None:
+        """Newest first, of the user's own orders; three of them at one time."""
+        at = datetime(2026, 1, 2, tzinfo=UTC)
+        order_id, theirs = books.place("ann"), books.place("bob")
+        ids = {books.execute(order_id, executed_at=at) for _ in range(3)} | {books.execute(order_id)}
+        books.execute(theirs, executed_at=at)
+        found, key = list[str](), None
+        while not found or key is not None:
+            page = await reader(books).executions_page("ann", since=at, until=None, symbol="AAPL", before=key, limit=2)
+            found += [msgspec.json.decode(one)["id"] for one in page.executions]
+            key = page.next_key
+        assert (len(found), set(found)) == (4, ids)
+
+    async def test_executions_are_chosen_by_time_and_symbol(self, books: Books) -> None:
+        """From a time on, to before another."""
+        order_id = books.place("ann")
+        days = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
+        ids = [books.execute(order_id, executed_at=day) for day in days]
+        page = await reader(books).executions_page(
+            "ann", since=days[1], until=days[2], symbol=None, before=None, limit=9
+        )
+        assert [msgspec.json.decode(one)["id"] for one in page.executions] == ids[1:2]
+
 
 class TestMemoryStore(StoreContract):
     """The adapter of the web tier's tests."""
@@ -321,6 +384,17 @@ class TestPostgresStore(StoreContract):
         books.place("ann")
         books.execute_sql("update orders set status = status")
         assert len(await told(books, "ann")) == 1
+
+    async def test_evt_11_odd_event_says_so_at_its_end_and_others_say_nothing(self, books: PostgresBooks) -> None:
+        """Nothing else of it is another."""
+        order_id = books.place("ann")
+        books.change(order_id, filled_quantity="11", status="partially_filled")
+        fine, odd = await told(books, "ann")
+        document, _ = await reader(books).order("ann", order_id)
+        assert b'"check"' not in fine.body
+        assert odd.body.startswith(b'{"order":' + document + b',"exec_type":"trade",')
+        said = b'"verdict":"impossible","rule":"over-filled","text":"More is filled than was ordered."'
+        assert odd.body.endswith(b'Z","check":{' + said + b"}}")
 
     async def test_evt_9_what_was_rolled_back_leaves_no_event_and_no_number(self, books: PostgresBooks) -> None:
         """Neither a whole transaction nor a part of one."""

@@ -162,9 +162,9 @@ function traded(execution) {
     return [h("b", `${verb} ${quantity(execution, "quantity")}`), ` at ${price(execution, "price")}`];
 }
 
-function changed({ order, exec_type: type }) {
+function changed({ order, exec_type: type, check }) {
     const why = words.reason(order);
-    return [h("b", words.happened(type)), why ? h("p", why[1] ?? why[0]) : ""];
+    return [h("b", words.happened(type)), why ? h("p", why[1] ?? why[0]) : "", check ? h("p.odd", check.text) : ""];
 }
 
 function facts(order) {
@@ -173,6 +173,7 @@ function facts(order) {
         ["Limit price", order.price === null ? null : price(order, "price")],
         ["Stop price", order.stop_price === null ? null : price(order, "stop_price")],
         ["Average price", order.average_price === null ? null : price(order, "average_price")],
+        ["Amount of money", order.cash_amount === null ? null : price(order, "cash_amount")],
         ["Quantity", quantity(order, "quantity")],
         ["Remaining", quantity(order, "remaining_quantity")],
         ["Good for", words.timeInForce(order.time_in_force)],

@@ -1,4 +1,5 @@
 /** What the vocabulary of orders is called on this page; what it does not know is shown as it is. */
+import { REASONS } from "/orderstream.js";
 
 const STATUSES = {
     pending_new: "Sending",
@@ -35,23 +36,6 @@ const SIDES = { buy: "Buy", sell: "Sell" };
 const TYPES = { market: "Market", limit: "Limit", stop: "Stop", stop_limit: "Stop limit" };
 const TIMES = { day: "Today", gtc: "Until cancelled", ioc: "At once, or not at all", fok: "Whole and at once, or not at all" };
 const PLATFORMS = { mobile: "Phone or tablet", web: "Computer", fix: "FIX", other: "Another program" };
-
-const REASONS = {
-    unknown_symbol: "Nothing of that name is traded here.",
-    unsupported_side: "It has to be a buy or a sell.",
-    unsupported_order_type: "This cannot be traded with that type of order.",
-    unsupported_time_in_force: "This cannot be traded for that length of time.",
-    bad_quantity: "The quantity cannot be traded.",
-    bad_price: "The price cannot be traded.",
-    price_out_of_range: "The price was too far from the market's.",
-    insufficient_buying_power: "There was not enough money for it.",
-    market_closed: "The market was closed.",
-    cancelled_by_user: "You asked for it to be cancelled.",
-    day_ended: "The trading day was over.",
-    gtc_ended: "It had waited for as long as it may.",
-    not_filled_at_once: "Nobody traded at your price at that moment.",
-    not_filled_whole: "The whole quantity could not be had at once.",
-};
 
 const HAPPENED = {
     pending_new: "Sent",

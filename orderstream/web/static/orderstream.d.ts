@@ -49,6 +49,16 @@ export interface Execution {
     readonly refers_to: string | null;
     readonly executed_at: string | null;
     readonly exact?: Exact<"quantity" | "price">;
+    /** Where what it says is odd; null else, and where it was not told as an event. */
+    readonly check?: Check | null;
+}
+
+/** Why a change contradicts itself, or does not follow from what came before. It happened all the same. */
+export interface Check {
+    readonly verdict: Word<"suspicious" | "impossible">;
+    readonly rule: string;
+    /** For a person. */
+    readonly text: string;
 }
 
 export interface OrderChange {
@@ -62,6 +72,8 @@ export interface OrderChange {
     readonly previous_status: Status | null;
     /** When the latest was written, by the database's clock. */
     readonly written_at: string | null;
+    /** Where the latest is odd; null else. */
+    readonly check: Check | null;
 }
 
 /** What happened since the batch before; at most one a frame. */
@@ -156,5 +168,11 @@ export function orderstream(url: string, options?: Options): Feed;
 /** The digits of a number as they were sent, without an exponent; null where there is none. */
 export function decimal(row: Order, field: OrderNumber): string | null;
 export function decimal(row: Execution, field: "quantity" | "price"): string | null;
+
+/** Why an order was refused, cancelled or ended: the service's words, else ours for a known code, else null. */
+export function why(order: Pick<Order, "reason_code" | "reason">): string | null;
+
+/** The sentences of known codes. */
+export const REASONS: { readonly [code: string]: string };
 
 export const LIMITS: Limits;

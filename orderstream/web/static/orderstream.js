@@ -11,6 +11,7 @@
 import { Feed } from "./orderstream/feed.js";
 import { LIMITS } from "./orderstream/limits.js";
 import { decimal } from "./orderstream/numbers.js";
+import { REASONS, why } from "./orderstream/reasons.js";
 import { surroundings } from "./orderstream/surroundings.js";
 
 /** A feed that begins once the listeners are added. */
@@ -18,4 +19,4 @@ export function orderstream(url, options = {}) {
     return new Feed(url, options, surroundings());
 }
 
-export { LIMITS, decimal };
+export { LIMITS, REASONS, decimal, why };

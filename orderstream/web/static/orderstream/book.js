@@ -6,7 +6,7 @@
  * order event that a snapshot already contained moves the cursor but is not told, which its `version` shows: the
  * cursor of a snapshot is read before its orders are.
  */
-import { cursor, execution, isBehind, object, order, precedes, text } from "./wire.js";
+import { check, cursor, execution, isBehind, object, order, precedes, text } from "./wire.js";
 
 /** An event is missing between our cursor and what came. */
 export class Hole extends Error {}
@@ -62,22 +62,23 @@ export class Book {
         return null;
     }
 
-    #order({ order: row, exec_type = null, previous_status = null, written_at = null }) {
+    #order({ order: row, exec_type = null, previous_status = null, written_at = null, check: odd }) {
         const next = order(row);
         const previous = this.orders.get(next.id) ?? null;
         // 0 is an order without a version: nothing can be said of it, so it is taken.
         if (previous !== null && next.version > 0 && next.version <= previous.version) return null;
         this.orders.set(next.id, next);
-        return { kind: "order", change: { order: next, previous, exec_type, previous_status, written_at } };
+        const change = { order: next, previous, exec_type, previous_status, written_at, check: check(odd) };
+        return { kind: "order", change };
     }
 
-    #execution({ execution: row }) {
+    #execution({ execution: row, check: odd }) {
         const report = execution(row);
         if (this.#executions.has(report.id)) return null;
         this.#executions.add(report.id);
         if (this.#executions.size > EXECUTIONS_REMEMBERED)
             this.#executions.delete(this.#executions.values().next().value);
-        return { kind: "execution", execution: report };
+        return { kind: "execution", execution: { ...report, check: check(odd) } };
     }
 
     #removal({ order_id }) {

@@ -65,6 +65,11 @@ export function orders(rows) {
     return rows.map(order);
 }
 
+/** Why a change is odd; null where nothing is said, or something else than we know. */
+export function check(value) {
+    return ["verdict", "rule", "text"].every((name) => typeof value?.[name] === "string") ? value : null;
+}
+
 /** `value`, which must be a string. */
 export function text(value, what) {
     if (typeof value !== "string") throw new Malformed(`no ${what}`);
