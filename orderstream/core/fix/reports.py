@@ -14,6 +14,7 @@ import msgspec
 
 from orderstream.core.fix import words
 from orderstream.core.fix.wire import Message
+from orderstream.core.reasons import REASONS
 from orderstream.errors import OrderstreamError
 
 NEW, ASK, REPORT, REFUSAL = "new orders", "requests", "reports", "cancel rejects"
@@ -29,23 +30,8 @@ USER_MOST_CHARACTERS = 255
 _NO_ORDER_ID = frozenset({"", "0", "NONE", "none", "N/A"})
 _UNKNOWN_ORDER = "1"
 
-ORDER_REJECTED = {
-    "0": "broker_option", "1": "unknown_symbol", "2": "exchange_closed", "3": "exceeds_limit", "4": "too_late",
-    "5": "unknown_order", "6": "duplicate_order", "7": "duplicate_of_a_verbal_order", "8": "stale_order",
-    "9": "trade_along_required", "10": "invalid_investor_id", "11": "unsupported_characteristic",
-    "12": "surveillance", "13": "incorrect_quantity", "14": "incorrect_allocated_quantity", "15": "unknown_account",
-    "16": "price_exceeds_band", "18": "invalid_price_increment", "99": "other",
-}  # fmt: skip
-CANCEL_REJECTED = {
-    "0": "too_late_to_cancel", "1": "unknown_order", "2": "broker_option", "3": "already_pending",
-    "4": "mass_cancel_failed", "5": "not_the_last_request", "6": "duplicate_request", "7": "price_exceeds_current",
-    "8": "price_exceeds_band", "18": "invalid_price_increment", "99": "other",
-}  # fmt: skip
-RESTATED = {
-    "0": "corporate_action", "1": "renewed", "2": "verbal_change", "3": "repriced", "4": "broker_option",
-    "5": "partial_decline", "6": "trading_halt", "7": "system_failure", "8": "market_option",
-    "9": "cancelled_not_best", "10": "warehouse_recap", "11": "peg_refresh", "99": "other",
-}  # fmt: skip
+# `103=6` and such -> our code.
+_REASON_CODES = {field: code for code, reason in REASONS.items() for field in reason.fix}
 
 
 class NotRead(OrderstreamError):
@@ -191,23 +177,25 @@ def _report(names: dict[str, Any], values: dict[str, str]) -> Said:
 def _refusal(names: dict[str, Any], values: dict[str, str]) -> Said:
     # Of an order that is unknown the status says "rejected", which is no news of the order that we know.
     is_unknown = values.get("102") == _UNKNOWN_ORDER or values.get("37", "?") in _NO_ORDER_ID
-    code = values.get("102")
     return Said(
         **names,
         terms=Terms(),
         status=None if is_unknown else _status(values, None, None),
-        reason_code=None if code is None else _word(CANCEL_REJECTED, code),
+        reason_code=_reason_code(values, "102"),
         reason=values.get("58") or None,
     )
 
 
 def _report_reason(values: dict[str, str], exec_type: str | None) -> str | None:
-    if exec_type == "rejected" and "103" in values:
-        return _word(ORDER_REJECTED, values["103"])
-    # ITG's gateways, and others, send ExecRestatementReason with any report; it is about these.
-    if exec_type in ("restated", "cancelled") and "378" in values:
-        return _word(RESTATED, values["378"])
-    return None
+    if exec_type == "rejected":
+        return _reason_code(values, "103")
+    # Some gateways send ExecRestatementReason with any report; it is about these.
+    return _reason_code(values, "378") if exec_type in ("restated", "cancelled") else None
+
+
+def _reason_code(values: dict[str, str], tag: str) -> str | None:
+    code = values.get(tag)
+    return _REASON_CODES.get(f"{tag}={code}", f"fix_{code}") if code else None
 
 
 def _status(values: dict[str, str], quantity: str | None, filled: str | None) -> str:

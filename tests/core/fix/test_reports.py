@@ -148,6 +148,20 @@ def test_a_cancel_reject_says_how_the_order_stands() -> None:
     assert (one.filled_quantity, one.exec_type) == (None, None)
 
 
+REASONS = {
+    "a refused order": ([(150, "8"), (39, "8"), (103, "6")], "duplicate_order"),
+    "a cancelled one": ([(150, "4"), (39, "4"), (378, "6")], "trading_halt"),
+    "a fill of a gateway that sends a reason with all": ([(150, "F"), (39, "1"), (378, "2"), (103, "0")], None),
+    "a code of tomorrow": ([(150, "8"), (39, "8"), (103, "77")], "fix_77"),
+}
+
+
+@pytest.mark.parametrize(("fields", "code"), REASONS.values(), ids=REASONS.keys())
+def test_reasons_are_in_our_codes(fields: Fields, code: str | None) -> None:
+    """Those of the table that clients know."""
+    assert said(*fields).reason_code == code
+
+
 @pytest.mark.parametrize("unknown", [(102, "1"), (37, "NONE")])
 def test_a_cancel_reject_of_an_unknown_order_says_nothing_of_ours(unknown: tuple[int, str]) -> None:
     """Its status is Rejected, which the order that we know is not."""
