@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
@@ -83,8 +83,15 @@ def run(database_url: str, options: Options, *, timeout_s: float, say: Say, prog
     return 0
 
 
+class _Stopped(Exception):
+    """A signal came while there was nothing to read, perhaps for ever."""
+
+
 class _Stop(threading.Event):
+    """Set by a signal, whose `number` it is; `is_reading` while nothing is lost by giving up at once."""
+
     number = 0
+    is_reading = False
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -118,13 +125,12 @@ class _Ingest:
         """To the end of the log, or until it is told to stop; what was begun is written by then."""
         reader = Reader()
         with self._writer:
-            for piece in _pieces(log):
-                self._take(reader.feed(piece))
-                # Whoever writes the log may write no more for a while.
-                self._write()
-                if self._stop.is_set():
-                    break
-            else:
+            with suppress(_Stopped):
+                for piece in _pieces(log, self._stop):
+                    self._take(reader.feed(piece))
+                    # Whoever writes the log may write no more for a while.
+                    self._write()
+            if not self._stop.is_set():
                 self._take(reader.end())
                 self._write()
             self._settle()
@@ -261,10 +267,17 @@ class _Progress:
             self._write("\r\x1b[K")
 
 
-def _pieces(log: BinaryIO) -> Iterator[bytes]:
-    """What there is, as soon as there is some."""
+def _pieces(log: BinaryIO, stop: _Stop) -> Iterator[bytes]:
+    """What there is, as soon as there is some, until it is told to stop. Raises _Stopped."""
     read_some = getattr(log, "read1", log.read)
-    while piece := read_some(_PIECE_BYTES):
+    while not stop.is_set():
+        stop.is_reading = True
+        try:
+            piece = read_some(_PIECE_BYTES)
+        finally:
+            stop.is_reading = False
+        if not piece:
+            return
         yield piece
 
 
@@ -295,6 +308,8 @@ def _signalled() -> Iterator[_Stop]:
         stop.set()
         for each, handler in before.items():
             signal.signal(each, handler)  # type: ignore[arg-type]
+        if stop.is_reading:
+            raise _Stopped
 
     for which in (signal.SIGINT, signal.SIGTERM):
         before[which] = signal.signal(which, begin_to_stop)

@@ -104,11 +104,24 @@ async def test_stdin_is_played_as_it_comes(
     send(one, filled + b"\n")
     await eventually(lambda: list(statuses(database)) == ["filled"])
     one.send_signal(signal.SIGTERM)
-    send(one, b"\n")
     said, _ = one.communicate(timeout=30)
     assert one.returncode == 128 + signal.SIGTERM
     assert b"3  messages\n" in said
     assert b"stopped by SIGTERM: start it again, and it goes on from here\n" in said
+
+
+async def test_a_lost_database_is_one_line_and_what_was_written_stays(
+    database: str, processes: list[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    """It is started again when the database is back."""
+    one = piped(database, processes, "--set-aside", str(tmp_path / "aside"))
+    send(one, life(1)[0] + b"\n")
+    await eventually(lambda: list(statuses(database)) == ["pending_new"])
+    run(database, "select pg_terminate_backend(pid) from pg_stat_activity where application_name ~ 'ingest-fix'")
+    _, said = one.communicate(life(1)[1] + b"\n", timeout=30)
+    assert (one.returncode, said.count(b"\n")) == (2, 1)
+    assert said.startswith(b"orderstream: the database ")
+    assert list(statuses(database)) == ["pending_new"]
 
 
 def test_a_bad_line_is_set_aside_and_does_not_stop_the_rest(database: str, tmp_path: Path) -> None:
