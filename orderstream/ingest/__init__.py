@@ -33,7 +33,9 @@ from orderstream.postgres.ingest import Refused, Tables, open_tables
 
 # One round trip asks for, and one transaction writes, as many as that; it also bounds what a kill makes one do again.
 BATCH_MESSAGES = 1000
-_PIECE_BYTES = 262_144
+_PIECE_BYTES = 1_048_576
+# The reader would keep the interpreter for 5 ms each time that the writer has its answer and wants to go on.
+_SWITCH_S = 0.0005
 _PROGRESS_TTY_S, _PROGRESS_S = 0.5, 10.0
 
 STDIN = "-"
@@ -64,6 +66,7 @@ def run(database_url: str, options: Options, *, timeout_s: float, say: Say, prog
 
     Raises Unusable, CannotWrite, and what `open_tables` and its methods do.
     """
+    sys.setswitchinterval(_SWITCH_S)
     with (
         _opened(options.log) as log,
         SetAside(options.aside) as aside,
