@@ -40,6 +40,16 @@ class OrdersPage(NamedTuple):
     next_key: tuple[str, str] | None
 
 
+class Statement(NamedTuple):
+    """Which executions are asked for: from `since` to before `until`, those after the key `before`, `limit` at most."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    symbol: str | None = None
+    before: tuple[str, str] | None = None
+    limit: int = 50
+
+
 class ExecutionsPage(NamedTuple):
     """Executions as JSON, newest first; `next_key` is (executed_at, id) of the last one where more follow."""
 
@@ -76,18 +86,8 @@ class OrderReader(Protocol):
         other users nothing. Raises NotFound where the user has no such order and was told of none."""
         ...
 
-    async def executions_page(
-        self,
-        user_id: str,
-        *,
-        since: datetime | None,
-        until: datetime | None,
-        symbol: str | None,
-        before: tuple[str, str] | None,
-        limit: int,
-    ) -> ExecutionsPage:
-        """The executions of the user's orders, from `since` to before `until`, that come after the key `before`. Raises
-        InvalidParameter for a key that is none."""
+    async def executions_page(self, user_id: str, asked: Statement) -> ExecutionsPage:
+        """Of the user's own orders. Raises InvalidParameter for a key that is none."""
         ...
 
 

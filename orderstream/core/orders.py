@@ -142,7 +142,7 @@ class ExecutionList(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """Why a change is odd: it contradicts itself, or does not follow from what came before. It happened all the same."""
+    """Why a change is odd: it contradicts itself, or what came before it. It happened all the same."""
 
     verdict: Annotated[str, _one_of("How odd.", "suspicious", "impossible")]
     rule: Annotated[str, _said("The name of the rule that is broken.")]

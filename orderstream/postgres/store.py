@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 import msgspec
 
@@ -11,7 +10,7 @@ from orderstream.core.delivery import Snapshot
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
 from orderstream.errors import DatabaseUnavailable, InvalidParameter, NotFound
-from orderstream.ports import ExecutionsPage, OrdersPage
+from orderstream.ports import ExecutionsPage, OrdersPage, Statement
 from orderstream.postgres.connections import NotAValue, Row
 from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
@@ -131,27 +130,24 @@ class PostgresStore:
             for event in _events(user_id, epoch, (position, seq, name, body, written_at))
         ]
 
-    async def executions_page(
-        self,
-        user_id: str,
-        *,
-        since: datetime | None,
-        until: datetime | None,
-        symbol: str | None,
-        before: tuple[str, str] | None,
-        limit: int,
-    ) -> ExecutionsPage:
-        before_at, before_id = before or (None, None)
-        asked = {"user_id": user_id, "since": since, "until": until, "symbol": symbol}
+    async def executions_page(self, user_id: str, asked: Statement) -> ExecutionsPage:
+        before_at, before_id = asked.before or (None, None)
+        parameters = {
+            "user_id": user_id,
+            "since": asked.since,
+            "until": asked.until,
+            "symbol": asked.symbol,
+            "before_at": before_at,
+            "before_id": before_id,
+            "max_executions": asked.limit + 1,
+        }
         try:
-            rows = await self._read(
-                "executions_page",
-                asked | {"before_at": before_at, "before_id": before_id, "max_executions": limit + 1},
-            )
+            rows = await self._read("executions_page", parameters)
         except NotAValue:
             raise InvalidParameter("page must be the `next` of an earlier answer") from None
-        next_key = (rows[limit - 1][1], rows[limit - 1][2]) if len(rows) > limit else None
-        return ExecutionsPage([row[0].encode() for row in rows[:limit]], next_key)
+        shown = rows[: asked.limit]
+        next_key = (shown[-1][1], shown[-1][2]) if len(rows) > asked.limit else None
+        return ExecutionsPage([row[0].encode() for row in shown], next_key)
 
     async def _read(self, name: str, parameters: Mapping[str, object]) -> list[Row]:
         rows = await self._pool.fetch(query(name), parameters)

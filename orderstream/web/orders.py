@@ -9,6 +9,7 @@ from orderstream.core.claims import Identity
 from orderstream.core.executions import Executed, net
 from orderstream.core.names import lineage
 from orderstream.errors import InvalidParameter
+from orderstream.ports import Statement
 from orderstream.web import pages
 from orderstream.web.headers import PRIVATE
 from orderstream.web.limits import LIMITS
@@ -70,14 +71,14 @@ async def order_events(request: web.Request, identity: Identity) -> web.Response
 async def list_executions(request: web.Request, identity: Identity) -> web.Response:
     """A page of the executions of all orders, newest first: for statements."""
     request.app[LIMITS].admit_user(identity.user_id)
-    page = await request.app[ORDERS].executions_page(
-        identity.user_id,
+    asked = Statement(
         since=pages.time(request, "since"),
         until=pages.time(request, "until"),
         symbol=pages.text(request, "symbol"),
         before=pages.key(request, tuple[str, str]),
         limit=pages.limit(request),
     )
+    page = await request.app[ORDERS].executions_page(identity.user_id, asked)
     return pages.answer(request, "executions", page.executions, page.next_key)
 
 

@@ -1,9 +1,13 @@
 """Many orders at once: whose past is asked for, what a window splits, what cannot be read, and what is forgotten."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orderstream.core.checker import MAX_STRANGERS, Change, Checker
 from orderstream.core.life import MAX_EXECUTIONS
@@ -158,3 +162,44 @@ def test_only_so_many_executions_of_an_order_are_remembered(desk: Desk) -> None:
     assert rules(checker, batch) == {}
     odd = list(orders.write("X", {"filled_quantity": MAX_EXECUTIONS + 9, "exec_type": "trade"}, [trade("last", 1)]))
     assert rules(checker, odd) == {1: "trade-quantity"}
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+_NUMBER = st.decimals() | st.integers(-20, 20).map(Decimal) | st.just(Decimal("1e999999"))
+_ROW = st.fixed_dictionaries(
+    {"status": st.sampled_from(["submitted", "filled", "cancelled", "odd"]), "filled_quantity": _NUMBER},
+    optional={"quantity": st.none() | _NUMBER, "average_price": st.none() | _NUMBER, "cash_amount": _NUMBER},
+)
+_REPORT = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from("abc"),
+        "kind": st.sampled_from(["trade", "bust", "correction", "odd"]),
+        "quantity": _NUMBER,
+    },
+    optional={"price": st.none() | _NUMBER, "refers_to": st.sampled_from([None, "a", "b", "z"])},
+)
+_ORDER = st.fixed_dictionaries(
+    {"order": _ROW, "exec_type": st.sampled_from(["trade", "restated", "new", None, "odd"])},
+    optional={"previous_status": st.sampled_from([None, "submitted", "filled"])},
+)
+_EVENT = st.one_of(
+    st.tuples(st.just("order"), _ORDER | _JSON),
+    st.tuples(st.just("execution"), st.fixed_dictionaries({"execution": _REPORT}) | _JSON),
+    st.tuples(st.just("order-removed"), _JSON),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from("12"), _EVENT), max_size=12), st.booleans())
+def test_nothing_that_an_event_says_makes_the_checker_fail(told: list[tuple[str, Any]], whole: bool) -> None:
+    """Numbers that are none, digits without end, busts of busts, other shapes; and it goes on after them."""
+    encode = msgspec.json.Encoder(decimal_format="number").encode
+    batch = [Change(xid, "ann", "X", name, encode(said).decode()) for xid, (name, said) in told]
+    checker = Checker()
+    for first in range(0, len(batch), 4):
+        verdicts = checker.judge(batch[first : first + 4], whole=whole)
+        assert verdicts.unread <= 2 * len(batch[first : first + 4])
+    assert rules(checker, list(Orders().write("Y", {"status": "filled", "quantity": 5, "filled_quantity": 4})))

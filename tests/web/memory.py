@@ -17,7 +17,7 @@ from orderstream.core.delivery import Snapshot
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
 from orderstream.errors import DatabaseUnavailable, InvalidParameter, NotFound
-from orderstream.ports import ExecutionsPage, OrdersPage, Publisher
+from orderstream.ports import ExecutionsPage, OrdersPage, Publisher, Statement
 from orderstream.postgres.store import StoreSettings
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -174,31 +174,22 @@ class MemoryStore:
             raise NotFound("there is no such order")
         return [Event(row) for row in rows if row.seq > after][:limit]
 
-    async def executions_page(
-        self,
-        user_id: str,
-        *,
-        since: datetime | None,
-        until: datetime | None,
-        symbol: str | None,
-        before: tuple[str, str] | None,
-        limit: int,
-    ) -> ExecutionsPage:
+    async def executions_page(self, user_id: str, asked: Statement) -> ExecutionsPage:
         self._require_reachable()
-        key = _key(before) if before is not None else None
+        key = _key(asked.before) if asked.before is not None else None
         rows = [
             row
             for row in self._executions.values()
             if self._orders[row["order_id"]]["user_id"] == user_id
-            and (since is None or row["executed_at"] >= since)
-            and (until is None or row["executed_at"] < until)
-            and (symbol is None or row["symbol"] == symbol)
+            and (asked.since is None or row["executed_at"] >= asked.since)
+            and (asked.until is None or row["executed_at"] < asked.until)
+            and (asked.symbol is None or row["symbol"] == asked.symbol)
             and (key is None or (row["executed_at"], row["id"]) < key)
         ]
         rows.sort(key=lambda row: (row["executed_at"], row["id"]), reverse=True)
-        last = rows[limit - 1] if len(rows) > limit else None
+        last = rows[asked.limit - 1] if len(rows) > asked.limit else None
         next_key = (str(last["executed_at"]), last["id"]) if last else None
-        return ExecutionsPage([self._execution(row["id"]) for row in rows[:limit]], next_key)
+        return ExecutionsPage([self._execution(row["id"]) for row in rows[: asked.limit]], next_key)
 
     def _of_order(self, user_id: str, order_id: str) -> list[SequencedEvent]:
         return [row for row in self._events.get(user_id, []) if f'"{order_id}"' in row.body]

@@ -19,6 +19,7 @@ from orderstream.core.events import Event
 from orderstream.errors import InvalidParameter, NotFound
 from orderstream.hub import NOTHING_AFTER
 from orderstream.metrics import PrometheusMeter
+from orderstream.ports import Statement
 from orderstream.postgres.pool import Pool
 from orderstream.postgres.sequencer import Sequencer, SequencerSettings
 from orderstream.postgres.store import PostgresStore, StoreSettings
@@ -324,7 +325,7 @@ class StoreContract:
         books.execute(theirs, executed_at=at)
         found, key = list[str](), None
         while not found or key is not None:
-            page = await reader(books).executions_page("ann", since=at, until=None, symbol="AAPL", before=key, limit=2)
+            page = await reader(books).executions_page("ann", Statement(at, symbol="AAPL", before=key, limit=2))
             found += [msgspec.json.decode(one)["id"] for one in page.executions]
             key = page.next_key
         assert (len(found), set(found)) == (4, ids)
@@ -334,9 +335,7 @@ class StoreContract:
         order_id = books.place("ann")
         days = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
         ids = [books.execute(order_id, executed_at=day) for day in days]
-        page = await reader(books).executions_page(
-            "ann", since=days[1], until=days[2], symbol=None, before=None, limit=9
-        )
+        page = await reader(books).executions_page("ann", Statement(days[1], days[2]))
         assert [msgspec.json.decode(one)["id"] for one in page.executions] == ids[1:2]
 
 
