@@ -31,8 +31,9 @@ _LENGTH_OF = {
 }  # fmt: skip
 _DATA_TAGS = frozenset(tag.decode() for tag in _LENGTH_OF)
 
-# Before a line that was set aside, this says why; the line is then tried again.
-COMMENT = b"#"
+# Before a line that was set aside, this says where it stood and why; it is then tried again.
+_COMMENT = b"#"
+_SET_ASIDE = re.compile(rb"# line [0-9]+: ")
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -102,8 +103,8 @@ class Reader:
         for line in lines.splitlines(keepends=True):
             said = line.strip()
             if said and not self._behind_message:
-                if said.startswith(COMMENT):
-                    self._under_comment = True
+                if said.startswith(_COMMENT):
+                    self._under_comment = _SET_ASIDE.match(said) is not None
                 else:
                     yield Unreadable(self._line, said, "there is no FIX message in it")
             if line.endswith(b"\n"):

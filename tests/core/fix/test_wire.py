@@ -135,10 +135,10 @@ def test_latin_1_is_read_where_it_is_no_utf_8() -> None:
     assert message(report((58, "Börse".encode("latin-1")))).values["58"] == "Börse"
 
 
-def test_a_message_under_a_comment_is_tried_again() -> None:
-    """As `SetAside` writes them."""
-    text = b"# line 4: why\n" + report() + b"\n" + report() + b"\n"
-    assert [one.is_retried for one in messages(text)] == [True, False]
+def test_a_message_under_its_reason_is_tried_again() -> None:
+    """As `SetAside` writes them; any other comment is only passed over."""
+    text = b"# line 4: why\n" + report() + b"\n" + report() + b"\n# by nobody\n" + report() + b"\n"
+    assert [one.is_retried for one in messages(text)] == [True, False, False]
 
 
 def test_a_nul_is_unreadable() -> None:
