@@ -6,7 +6,8 @@ Each command imports what it runs, so that `--help` is quick and the extras of t
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from orderstream import __version__
 from orderstream.configuration import CONFIG_VARIABLE, load, read
 from orderstream.errors import OperatorError, OrderstreamError
 from orderstream.settings import Settings, host_port
+
+
+_EVER = float("inf")
 
 
 class _Examples(click.Group):
@@ -144,8 +148,11 @@ def demo(
       orderstream demo --port 9000 --rate max
       orderstream demo --replay drop_copy.log --pace 10x
     """
-    _require_rate(rate)
-    _pace(pace)
+    from orderstream.core.fix.pace import pace_of
+    from orderstream.demo.pace import rate_of
+
+    _read("--rate", rate_of, rate)
+    _read("--pace", pace_of, pace)
     if replay is not None and exchange_only:
         raise click.UsageError("--replay and --exchange-only exclude each other")
     settings = _settings(context)
@@ -263,7 +270,7 @@ def doctor(context: click.Context, url: str | None, encoded: str | None, thoroug
 )
 @click.option("--user", help="Whose all orders are, whatever the log says.")
 @click.option("--pace", metavar="10x", help="Play at so many times the pace of SendingTime; else as fast as it goes.")
-@click.option("--silence-most-s", type=click.FloatRange(0), help="With --pace: wait no longer than so for a message.")
+@click.option("--silence-most-s", type=click.FloatRange(0), default=_EVER, help="With --pace: waits are cut to that.")
 @click.option("--source", default="", help="Whose log it is: those of different sources may use the same ids.")
 @click.option("--set-aside", type=click.Path(dir_okay=False, path_type=Path), help="[FILE.set-aside]")
 @click.option("--strict", is_flag=True, help="Set messages with a wrong CheckSum aside too.")
@@ -274,7 +281,7 @@ def ingest_fix(
     tags: tuple[str, ...],
     user: str | None,
     pace: str | None,
-    silence_most_s: float | None,
+    silence_most_s: float,
     source: str,
     set_aside: Path | None,
     strict: bool,
@@ -283,8 +290,8 @@ def ingest_fix(
 
     A drop copy, or any log of FIX 4.0 to 5.0 SP2: one message a line or one after another, with SOH, | or ^A between
     fields and whatever the log puts before them; from a file, or from stdin as it comes. New orders (D), requests
-    (F, G), execution reports (8) and cancel rejects (9) are played; session messages, status requests and their
-    answers say nothing of an order and are passed over. docs/ingest.md says how each field is read.
+    (F, G), reports (8) and cancel rejects (9) are played; session messages, status requests and their answers are
+    passed over. docs/ingest.md says how each field is read.
 
     An order's user is named by Account (1), or by the tags of --user-from; where its first message has none of them by
     ClientID (109), a client's party (448), or the CompID at the client's end of the session.
@@ -295,27 +302,24 @@ def ingest_fix(
     What cannot be played does not stop the rest: it is written to a file with its line and the reason, which can
     itself be ingested later.
 
-    \b
-    Exit status: 0 where all was played, 1 where something was set aside, 2 where the log, the
-    database or the options are wrong, 130 or 143 where it was stopped.
+    Exit status: 0 where all was played, 1 where something was set aside, 2 where the log, the database or the options
+    are wrong, 130 or 143 where it was stopped.
 
     \b
       orderstream ingest-fix drop_copy.log
       orderstream ingest-fix --pace 10x --user ann drop_copy.log
       tail -n +1 -F fix.messages.log | orderstream ingest-fix --user-from 109 -
     """
+    from orderstream.core.fix.pace import pace_of
     from orderstream.core.fix.reports import Users
 
     if user is not None and tags:
         raise click.UsageError("--user and --user-from exclude each other")
     if not all(tag.isdigit() for tag in tags):
         raise click.UsageError("--user-from must be the number of a tag, such as 1 or 109")
-    if silence_most_s is not None and pace is None:
+    if silence_most_s < _EVER and pace is None:
         raise click.UsageError("--silence-most-s is for --pace")
-    times = None if pace is None else _pace(pace)
-    aside = set_aside or Path("stdin.set-aside" if log == "-" else f"{log}.set-aside")
-    if log != "-" and aside.absolute() == Path(log).absolute():
-        raise OperatorError("--set-aside must not be the log itself")
+    times = None if pace is None else _read("--pace", pace_of, pace)
     settings = _settings(context)
     settings.require("database_url")
     from orderstream import ingest
@@ -324,20 +328,17 @@ def ingest_fix(
     migrations.check_current(settings.database_url, timeout_s=settings.startup_timeout_s)
     options = ingest.Options(
         log=log,
-        aside=aside,
+        aside=ingest.aside_of(log, set_aside),
         users=Users(fixed=user or "", tags=tags or ("1",)),
         source=source,
         pace=times,
-        silence_most_s=float("inf") if silence_most_s is None else silence_most_s,
+        silence_most_s=silence_most_s,
         is_strict=strict,
     )
 
-    def progress(text: str) -> None:
-        click.echo(text, nl=False, err=True)
-
-    sys.exit(
-        ingest.run(settings.database_url, options, timeout_s=settings.startup_timeout_s, say=_say, progress=progress)
-    )
+    progress = partial(click.echo, nl=False, err=True)
+    timeout_s = settings.startup_timeout_s
+    sys.exit(ingest.run(settings.database_url, options, timeout_s=timeout_s, say=_say, progress=progress))
 
 
 @cli.command("new-epoch", short_help="Make every client begin anew, after a restore.")
@@ -368,23 +369,12 @@ def _settings(context: click.Context) -> Settings:
     return load(os.environ, context.obj)
 
 
-def _require_rate(rate: str) -> None:
-    """Before anything starts: the exchange, which takes it, comes last."""
-    from orderstream.demo.pace import rate_of
-
+def _read(option: str, reader: Callable[[str], float], text: str) -> float:
+    """What the option says; before anything starts."""
     try:
-        rate_of(rate)
+        return reader(text)
     except ValueError as error:
-        raise OperatorError(f"--rate {error}") from None
-
-
-def _pace(text: str) -> float:
-    from orderstream.core.fix.pace import pace_of
-
-    try:
-        return pace_of(text)
-    except ValueError as error:
-        raise OperatorError(f"--pace {error}") from None
+        raise OperatorError(f"{option} {error}") from None
 
 
 def _issue(settings: Settings, user: str, expires_s: float) -> str:

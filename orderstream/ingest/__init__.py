@@ -60,6 +60,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     is_strict: bool = False
 
 
+def aside_of(log: str, asked: Path | None) -> Path:
+    """Where messages are set aside to: as asked, else beside the log. Raises Unusable if that is the log."""
+    aside = asked or Path("stdin.set-aside" if log == STDIN else f"{log}.set-aside")
+    if log != STDIN and aside.absolute() == Path(log).absolute():
+        raise Unusable("--set-aside must not be the log itself")
+    return aside
+
+
 def run(database_url: str, options: Options, *, timeout_s: float, say: Say, progress: Say) -> int:
     """Ingests the log and says the closing table. The exit status: 0, 1 if anything was set aside, 128 and its number
     if a signal ended it.
