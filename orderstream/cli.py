@@ -6,8 +6,7 @@ Each command imports what it runs, so that `--help` is quick and the extras of t
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,8 @@ import click
 from orderstream import __version__
 from orderstream.configuration import CONFIG_VARIABLE, load, read
 from orderstream.errors import OperatorError, OrderstreamError
+from orderstream.ingest.command import as_pace, ingest_fix
 from orderstream.settings import Settings, host_port
-
-
-_EVER = float("inf")
 
 
 class _Examples(click.Group):
@@ -120,7 +117,9 @@ def migrate(context: click.Context, dry_run: bool, status: bool, without_tables:
     type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
     help="Play this FIX log, as orders of ann, instead of trading.",
 )
-@click.option("--pace", default="1x", show_default=True, help="With --replay: how many times as fast as it was.")
+@click.option(
+    "--pace", callback=as_pace, default="1x", show_default=True, help="With --replay: how many times as fast as it was."
+)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -135,7 +134,7 @@ def demo(
     rate: str,
     exchange_only: bool,
     replay: Path | None,
-    pace: str,
+    pace: float,
     folder: Path,
 ) -> None:
     """Try it all: an embedded Postgres, the service, and an exchange that trades for many users.
@@ -148,11 +147,7 @@ def demo(
       orderstream demo --port 9000 --rate max
       orderstream demo --replay drop_copy.log --pace 10x
     """
-    from orderstream.core.fix.pace import pace_of
-    from orderstream.demo.pace import rate_of
-
-    _read("--rate", rate_of, rate)
-    _read("--pace", pace_of, pace)
+    _require_rate(rate)
     if replay is not None and exchange_only:
         raise click.UsageError("--replay and --exchange-only exclude each other")
     settings = _settings(context)
@@ -263,82 +258,7 @@ def doctor(context: click.Context, url: str | None, encoded: str | None, thoroug
     sys.exit(_run(examining.main(settings, lines, route, as_json=as_json)))
 
 
-@cli.command("ingest-fix", short_help="Play a FIX log into the tables of orders.")
-@click.argument("log", metavar="FILE|-")
-@click.option(
-    "--user-from", "tags", metavar="TAG", multiple=True, help="Tag that names the user; may be given again. [1]"
-)
-@click.option("--user", help="Whose all orders are, whatever the log says.")
-@click.option("--pace", metavar="10x", help="Play at so many times the pace of SendingTime; else as fast as it goes.")
-@click.option("--silence-most-s", type=click.FloatRange(0), default=_EVER, help="With --pace: waits are cut to that.")
-@click.option("--source", default="", help="Whose log it is: those of different sources may use the same ids.")
-@click.option("--set-aside", type=click.Path(dir_okay=False, path_type=Path), help="[FILE.set-aside]")
-@click.option("--strict", is_flag=True, help="Set messages with a wrong CheckSum aside too.")
-@click.pass_context
-def ingest_fix(
-    context: click.Context,
-    log: str,
-    tags: tuple[str, ...],
-    user: str | None,
-    pace: str | None,
-    silence_most_s: float,
-    source: str,
-    set_aside: Path | None,
-    strict: bool,
-) -> None:
-    """Play a FIX log into public.orders and public.executions of database_url, as an order service would.
-
-    A drop copy, or any log of FIX 4.0 to 5.0 SP2: one message a line or one after another, with SOH, | or ^A between
-    fields and whatever the log puts before them; from a file, or from stdin as it comes. New orders (D), requests
-    (F, G), reports (8) and cancel rejects (9) are played; session messages, status requests and their answers are
-    passed over. docs/ingest.md says how each field is read.
-
-    An order's user is named by Account (1), or by the tags of --user-from; where its first message has none of them by
-    ClientID (109), a client's party (448), or the CompID at the client's end of the session.
-
-    Nothing happens twice: a message that was played before, by this run or an earlier one, as a PossDup or at another
-    hop of its way, is known again. So what was stopped or killed is simply started again.
-
-    What cannot be played does not stop the rest: it is written to a file with its line and the reason, which can
-    itself be ingested later.
-
-    Exit status: 0 where all was played, 1 where something was set aside, 2 where the log, the database or the options
-    are wrong, 130 or 143 where it was stopped.
-
-    \b
-      orderstream ingest-fix drop_copy.log
-      orderstream ingest-fix --pace 10x --user ann drop_copy.log
-      tail -n +1 -F fix.messages.log | orderstream ingest-fix --user-from 109 -
-    """
-    from orderstream.core.fix.pace import pace_of
-    from orderstream.core.fix.reports import Users
-
-    if user is not None and tags:
-        raise click.UsageError("--user and --user-from exclude each other")
-    if not all(tag.isdigit() for tag in tags):
-        raise click.UsageError("--user-from must be the number of a tag, such as 1 or 109")
-    if silence_most_s < _EVER and pace is None:
-        raise click.UsageError("--silence-most-s is for --pace")
-    times = None if pace is None else _read("--pace", pace_of, pace)
-    settings = _settings(context)
-    settings.require("database_url")
-    from orderstream import ingest
-    from orderstream.postgres import migrations
-
-    migrations.check_current(settings.database_url, timeout_s=settings.startup_timeout_s)
-    options = ingest.Options(
-        log=log,
-        aside=ingest.aside_of(log, set_aside),
-        users=Users(fixed=user or "", tags=tags or ("1",)),
-        source=source,
-        pace=times,
-        silence_most_s=silence_most_s,
-        is_strict=strict,
-    )
-
-    progress = partial(click.echo, nl=False, err=True)
-    timeout_s = settings.startup_timeout_s
-    sys.exit(ingest.run(settings.database_url, options, timeout_s=timeout_s, say=_say, progress=progress))
+cli.add_command(ingest_fix)
 
 
 @cli.command("new-epoch", short_help="Make every client begin anew, after a restore.")
@@ -369,12 +289,14 @@ def _settings(context: click.Context) -> Settings:
     return load(os.environ, context.obj)
 
 
-def _read(option: str, reader: Callable[[str], float], text: str) -> float:
-    """What the option says; before anything starts."""
+def _require_rate(rate: str) -> None:
+    """Before anything starts: the exchange, which takes it, comes last."""
+    from orderstream.demo.pace import rate_of
+
     try:
-        return reader(text)
+        rate_of(rate)
     except ValueError as error:
-        raise OperatorError(f"{option} {error}") from None
+        raise OperatorError(f"--rate {error}") from None
 
 
 def _issue(settings: Settings, user: str, expires_s: float) -> str:

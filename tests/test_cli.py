@@ -173,7 +173,6 @@ def test_ingest_fix_says_what_it_did(database: str, tmp_path: Path) -> None:
     [
         (["missing.fix"], "cannot read missing.fix: No such file or directory"),
         (["/"], "cannot read /: Is a directory"),
-        (["--pace", "fast", "x"], "--pace 'fast' is not a pace, such as 1x, 10x or 0.5x"),
         (["--set-aside", "x", "x"], "--set-aside must not be the log itself"),
     ],
 )
@@ -188,6 +187,7 @@ def test_ingest_fix_says_what_is_wrong(database: str, arguments: list[str], line
         (["--user", "ann", "--user-from", "1", "x"], "--user and --user-from exclude each other"),
         (["--user-from", "account", "x"], "--user-from must be the number of a tag"),
         (["--silence-most-s", "1", "x"], "--silence-most-s is for --pace"),
+        (["--pace", "fast", "x"], "'--pace': 'fast' is not a pace, such as 1x, 10x or 0.5x."),
         ([], "Missing argument 'FILE|-'"),
     ],
 )

@@ -36,7 +36,7 @@ OWNERS = {
     "limits": {"web"},
     "opentelemetry": {"tracing"},
     "rich": {"watch", "doctor"},
-    "click": {"cli", "demo"},
+    "click": {"cli", "demo", "ingest"},
     "uvloop": {"cli"},
 }
 

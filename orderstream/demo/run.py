@@ -52,7 +52,7 @@ class Replay(msgspec.Struct, frozen=True):
     """A FIX log to play instead of the exchange, at `pace` times that of its SendingTime."""
 
     log: Path
-    pace: str
+    pace: float
 
 
 async def run(settings: Settings, *, folder: Path, port: int | None, rate: str, replay: Replay | None, say: Say) -> int:
@@ -249,7 +249,16 @@ def _exchange_command(rate: str) -> list[str]:
 
 def _replay_command(replay: Replay, folder: Path) -> list[str]:
     """As orders of one user who can sign in, with a silence cut to a second; new ones each time, to be seen again."""
-    options = ["--user", USER, "--pace", replay.pace, "--silence-most-s", "1", "--source", f"replay {time.time():.0f}"]
+    options = [
+        "--user",
+        USER,
+        "--pace",
+        f"{replay.pace:.6f}",
+        "--silence-most-s",
+        "1",
+        "--source",
+        f"replay {time.time():.0f}",
+    ]
     aside = ["--set-aside", str(folder / "replay.set-aside")]
     return [sys.executable, "-m", "orderstream.cli", _REPLAY, *options, *aside, str(replay.log.absolute())]
 

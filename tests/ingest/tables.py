@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from orderstream import ingest
 from orderstream.core.fix.reports import Users
+from orderstream.ingest import player
 from tests.postgres.feed import run
 
 
@@ -28,8 +28,8 @@ def ingested(database: str, log: Path, **options: Any) -> Ended:
     """By default its set-aside file stands beside the log, as the command has it."""
     said: list[str] = []
     usual: dict[str, Any] = {"log": str(log), "aside": Path(f"{log}.set-aside"), "users": Users()}
-    status = ingest.run(
-        database, ingest.Options(**usual | options), timeout_s=10, say=said.append, progress=lambda _: None
+    status = player.run(
+        database, player.Options(**usual | options), timeout_s=10, say=said.append, progress=lambda _: None
     )
     return Ended(status, said)
 

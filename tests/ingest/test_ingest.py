@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from orderstream import ingest
+from orderstream.core.fix.reports import Users
+from orderstream.ingest.counts import Counts
 from orderstream.postgres.ingest import Interrupted, open_tables
 from tests.core.fix.lines import encoded, report
 from tests.ingest.tables import everything, ingested, statuses, written
@@ -189,7 +190,7 @@ def test_users_are_those_of_the_accounts_or_one_for_all(database: str, tmp_path:
     text = encoded([(35, "D"), *ROUTE, (1, "acct"), (11, "C1"), (55, "A"), (54, 1), (38, 1), (40, 1)])
     log = written(tmp_path / "drop.fix", text)
     ingested(database, log)
-    ingested(database, log, users=ingest.Users(fixed="ann"), source="again")
+    ingested(database, log, users=Users(fixed="ann"), source="again")
     assert run(database, "select user_id from public.orders order by 1") == [("acct",), ("ann",)]
 
 
@@ -218,7 +219,7 @@ def test_every_report_is_an_event_of_its_own(database: str, log: Path) -> None:
 
 def test_progress_is_said_while_it_goes_on() -> None:
     """How many, how fast, how far, and what is set aside."""
-    counts = ingest.Counts()
+    counts = Counts()
     counts.messages, counts.orders = 120_000, 30_000
     counts.set_aside("why")
     line = counts.line(20.0, 0.34)
@@ -227,7 +228,7 @@ def test_progress_is_said_while_it_goes_on() -> None:
 
 def test_reasons_are_bounded() -> None:
     """Those quote values, and a bad log has as many as lines."""
-    counts = ingest.Counts()
+    counts = Counts()
     for number in range(100):
         counts.set_aside(f"{number} is no number")
     assert (len(counts.aside), counts.total_aside) == (21, 100)
