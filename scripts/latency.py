@@ -32,7 +32,7 @@ _INSERT = (
     "insert into orders (user_id, symbol, asset_class, side, order_type, platform, quantity)"
     " values ('ann', 'ACME', 'stock', 'buy', 'market', 'web', 1000000) returning id"
 )
-_UPDATE = "update orders set filled_quantity = filled_quantity + 1 where id = %s"
+_UPDATE = "update orders set filled_quantity = filled_quantity + 1, status = 'partially_filled' where id = %s"
 
 
 def _free_port() -> int:

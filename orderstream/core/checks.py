@@ -33,6 +33,9 @@ _PENDING = frozenset({"pending_cancel", "pending_replace"})
 # called partial: Kraken says `filled` by itself afterwards.
 _BELOW_PARTLY = frozenset({"pending_new", "submitted", "rejected"})
 _BELOW_FILLED = _BELOW_PARTLY | {"cancelled", "expired", "suspended", "stopped"}
+# What may come before a New: also a day or a halt that is over. The request to cancel may overtake it (B.1.d).
+_BEFORE_PENDING_NEW = _PENDING | {"pending_new"}
+_BEFORE_NEW = _BEFORE_PENDING_NEW | {"submitted", "done_for_day", "suspended"}
 # Those of which is known what they may do to a quantity; of one that nobody here has heard of, nothing is.
 KNOWN_TYPES = frozenset({
     "new", "trade", "trade_cancel", "trade_correct", "replaced", "restated", "pending_new", "done_for_day",
@@ -146,8 +149,9 @@ def _changes_quantity(step: Step) -> bool:
 
 
 def _is_new_again(step: Step) -> bool:
-    before = {"pending_new", "submitted", *_PENDING}
-    return step.exec_type == "new" and step.was is not None and step.was.status not in before
+    if step.was is None or step.exec_type not in ("new", "pending_new"):
+        return False
+    return step.was.status not in (_BEFORE_NEW if step.exec_type == "new" else _BEFORE_PENDING_NEW)
 
 
 def _differs(one: Transaction) -> bool:
@@ -200,7 +204,7 @@ OF_A_ROW: tuple[Rule[Step], ...] = (
         "C.1 to E.1: OrderQty changes by Replaced and Restated", _changes_quantity,
     ),
     Rule(
-        "new-again", SUSPICIOUS, "It was accepted a second time.",
+        "new-again", SUSPICIOUS, "It was sent or accepted a second time.",
         "New comes once, before any trade; B.1.d, B.1.e", _is_new_again,
     ),
 )  # fmt: skip

@@ -120,6 +120,10 @@ FINE: dict[str, list[tuple[str, Row | None, list[Row]]]] = {
         ("Y", filled(500, quantity=900), []), ("Y", filled(600), [trade("a", 100, 1)]),
         ("Y", filled(500, exec_type="trade_cancel"), [took_back("b", "who knows")]),
     ],
+    "an order that is accepted again in the morning": [
+        ("X", {"status": "done_for_day", "exec_type": "done_for_day"}, []),
+        ("X", {"status": "submitted", "exec_type": "new"}, []),
+    ],
     "words that nobody here has heard of": [TRADED, ("X", filled(2, "teleported", "beamed", quantity=12), [])],
 }  # fmt: skip
 

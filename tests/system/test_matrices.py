@@ -82,6 +82,8 @@ async def test_client_sees_the_matrices_as_they_are_printed_and_nothing_certain_
             for case in played:
                 play(at, case)
                 seen += await events(stream, sum(1 + (write.execution is not None) for write in case.writes))
+        labels = {"verdict": "suspicious", "rule": "quantity"}
+        assert service.service.meter.registry.get_sample_value("orderstream_checks_total", labels) == 1
     orders = iter(frame.data for frame in seen if frame.event == "order")
     executions = iter(frame.data["execution"] for frame in seen if frame.event == "execution")
     for case, write in itertools.chain.from_iterable(zip(itertools.repeat(case), case.writes) for case in played):
