@@ -16,6 +16,7 @@ import msgspec
 from orderstream import __version__
 from orderstream.configuration import CONFIG_VARIABLE, load, read
 from orderstream.errors import OperatorError, OrderstreamError
+from orderstream.ingest.command import as_pace, ingest_fix
 from orderstream.settings import Settings, host_port
 
 
@@ -121,6 +122,14 @@ def migrate(context: click.Context, dry_run: bool, status: bool, without_tables:
 @click.option("--rate", default="5", show_default=True, help="Order changes a second, or max.")
 @click.option("--exchange-only", is_flag=True, help="Only trade, on database_url, which is migrated.")
 @click.option(
+    "--replay",
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    help="Play this FIX log, as orders of ann, instead of trading.",
+)
+@click.option(
+    "--pace", callback=as_pace, default="1x", show_default=True, help="With --replay: how many times as fast as it was."
+)
+@click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=".orderstream",
@@ -128,7 +137,15 @@ def migrate(context: click.Context, dry_run: bool, status: bool, without_tables:
     help="Where the embedded Postgres, the logs and the key are kept.",
 )
 @click.pass_context
-def demo(context: click.Context, port: int | None, rate: str, exchange_only: bool, folder: Path) -> None:
+def demo(
+    context: click.Context,
+    port: int | None,
+    rate: str,
+    exchange_only: bool,
+    replay: Path | None,
+    pace: float,
+    folder: Path,
+) -> None:
     """Try it all: an embedded Postgres, the service, and an exchange that trades for many users.
 
     Prints ready-made commands to try next, and stops all of it on Ctrl-C. With database_url set, that
@@ -137,15 +154,19 @@ def demo(context: click.Context, port: int | None, rate: str, exchange_only: boo
     \b
       orderstream demo
       orderstream demo --port 9000 --rate max
+      orderstream demo --replay drop_copy.log --pace 10x
     """
     _require_rate(rate)
+    if replay is not None and exchange_only:
+        raise click.UsageError("--replay and --exchange-only exclude each other")
     settings = _settings(context)
     from orderstream.demo import run
 
     if exchange_only:
         settings.require("database_url")
         run.become_exchange(settings, rate)
-    sys.exit(asyncio.run(run.run(settings, folder=folder, port=port, rate=rate, say=_say)))
+    played = None if replay is None else run.Replay(replay, pace)
+    sys.exit(asyncio.run(run.run(settings, folder=folder, port=port, rate=rate, replay=played, say=_say)))
 
 
 @cli.command(short_help="Print a JWT for USER, for development.")
@@ -246,6 +267,9 @@ def doctor(context: click.Context, url: str | None, encoded: str | None, thoroug
             raise click.UsageError("--url needs a JWT: give --token, or set jwt_secret")
         route = Route(url, encoded or _issue(settings, "orderstream-doctor", 600.0), settings, thorough)
     sys.exit(_run(examining.main(settings, lines, route, as_json=as_json)))
+
+
+cli.add_command(ingest_fix)
 
 
 @cli.command("new-epoch", short_help="Make every client begin anew, after a restore.")

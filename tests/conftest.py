@@ -17,6 +17,7 @@ TIERS = {
     "web": 2,
     "postgres": 3,
     "demo": 4,
+    "ingest": 4,
     "doctor": 4,
     "system": 5,
     "clients": 6,
@@ -28,7 +29,7 @@ TIERS = {
 
 # What differs between versions of Postgres is the SQL, and all of that is tested on each of them. For what stands above
 # it one version does, but for the tests that are marked every_postgres: the whole way of an event.
-ABOVE_SQL = {"web", "demo", "doctor", "system", "clients", "breaks", "prometheus", "proxies", "browser"}
+ABOVE_SQL = {"web", "demo", "ingest", "doctor", "system", "clients", "breaks", "prometheus", "proxies", "browser"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,15 +5,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from orderstream.web import jwt
 from orderstream.web.keys import fixed_keys
+from tests.core.fix.lines import report
 
 SECRET = "a-secret-of-the-tests-of-32-bytes-or-more"
 
-COMMANDS = ["serve", "migrate", "demo", "token", "watch", "doctor", "new-epoch"]
+COMMANDS = ["serve", "migrate", "demo", "token", "watch", "doctor", "ingest-fix", "new-epoch"]
 
 
 def orderstream(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -154,6 +156,61 @@ def test_new_epoch_asks_for_migrate_when_there_is_no_schema(new_database: Callab
     """One line, as `serve` says it."""
     url = new_database(migrated=False)
     assert complaint("new-epoch", database_url=url) == "the database is not migrated: run `orderstream migrate`"
+
+
+def test_ingest_fix_says_what_it_did(database: str, tmp_path: Path) -> None:
+    """A table, and the exit status: something was set aside, beside the log."""
+    log = tmp_path / "drop.fix"
+    log.write_bytes(report() + b"\nhello\n")
+    ended = orderstream("ingest-fix", str(log), database_url=database)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "1  orders begun\n" in ended.stdout
+    assert f"what was set aside is in {log}.set-aside\n" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["missing.fix"], "cannot read missing.fix: No such file or directory"),
+        (["/"], "cannot read /: Is a directory"),
+        (["--set-aside", "x", "x"], "--set-aside must not be the log itself"),
+    ],
+)
+def test_ingest_fix_says_what_is_wrong(database: str, arguments: list[str], line: str) -> None:
+    """Before anything is written."""
+    assert complaint("ingest-fix", *arguments, database_url=database) == line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--user", "ann", "--user-from", "1", "x"], "--user and --user-from exclude each other"),
+        (["--user-from", "account", "x"], "--user-from must be the number of a tag"),
+        (["--silence-most-s", "1", "x"], "--silence-most-s is for --pace"),
+        (["--pace", "fast", "x"], "'--pace': 'fast' is not a pace, such as 1x, 10x or 0.5x."),
+        ([], "Missing argument 'FILE|-'"),
+    ],
+)
+def test_ingest_fix_refuses_options_that_make_no_sense(arguments: list[str], words: str) -> None:
+    """With the usage."""
+    ended = orderstream("ingest-fix", *arguments)
+    assert ended.returncode == 2
+    assert words in ended.stderr
+
+
+def test_ingest_fix_asks_for_migrate_when_there_is_no_schema(new_database: Callable[..., str]) -> None:
+    """As the other commands do."""
+    url = new_database(migrated=False)
+    assert complaint("ingest-fix", "x", database_url=url) == "the database is not migrated: run `orderstream migrate`"
+
+
+def test_ingest_fix_says_that_its_file_cannot_be_written(database: str, tmp_path: Path) -> None:
+    """What is to be set aside must not be lost: it stops."""
+    log = tmp_path / "drop.fix"
+    log.write_bytes(b"hello\n")
+    aside = tmp_path / "no-folder" / "aside"
+    line = complaint("ingest-fix", "--set-aside", str(aside), str(log), database_url=database)
+    assert line == f"cannot write {aside}: No such file or directory"
 
 
 def test_demo_says_that_its_port_is_taken(tmp_path: object) -> None:

@@ -13,7 +13,7 @@ GROUND = {"(root)", "errors", "settings", "configuration"}
 CORE = {"core"}
 HEART = {"hub", "ports", "collector", "sessions"}
 EDGES = {"web", "postgres", "metrics", "tracing", "logs", "client"}
-ENTRY = {"cli", "app", "supervisor", "canary", "demo", "watch", "doctor"}
+ENTRY = {"cli", "app", "supervisor", "canary", "demo", "watch", "doctor", "ingest"}
 
 # What a core module would need for I/O, a clock, randomness, the environment or a log.
 IMPURE = {
@@ -36,7 +36,7 @@ OWNERS = {
     "limits": {"web"},
     "opentelemetry": {"tracing"},
     "rich": {"watch", "doctor"},
-    "click": {"cli", "demo"},
+    "click": {"cli", "demo", "ingest"},
     "uvloop": {"cli"},
 }
 

@@ -13,6 +13,7 @@ import shlex
 import signal
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
 from asyncio.subprocess import DEVNULL, Process
@@ -23,13 +24,14 @@ from typing import Any
 import msgspec
 
 from orderstream.demo.embedded import EmbeddedPostgres
-from orderstream.demo.hints import typed, what_to_try
+from orderstream.demo.hints import USER, typed, what_to_try
 from orderstream.errors import OperatorError
 from orderstream.postgres import dsn, migrations
 from orderstream.settings import PREFIX, Settings, host_port
 
 _READY_TIMEOUT_S = 60.0
 _CANARY = "canary"
+_REPLAY = "ingest-fix"
 _READY_EVERY_S = 0.1
 _KILL_AFTER_S = 5.0
 
@@ -46,7 +48,14 @@ def become_exchange(settings: Settings, rate: str) -> None:
     os.execve(sys.executable, _exchange_command(rate), environment)
 
 
-async def run(settings: Settings, *, folder: Path, port: int | None, rate: str, say: Say) -> int:
+class Replay(msgspec.Struct, frozen=True):
+    """A FIX log to play instead of the exchange, at `pace` times that of its SendingTime."""
+
+    log: Path
+    pace: float
+
+
+async def run(settings: Settings, *, folder: Path, port: int | None, rate: str, replay: Replay | None, say: Say) -> int:
     """Runs until SIGINT or SIGTERM and gives the exit status: 0, or 1 if a part ended by itself.
 
     Raises DemoError, and what migrating raises, if it cannot start; whatever was started is stopped by then.
@@ -62,10 +71,14 @@ async def run(settings: Settings, *, folder: Path, port: int | None, rate: str, 
             await asyncio.to_thread(
                 migrations.apply, settings.database_url, True, say, timeout_s=settings.startup_timeout_s
             )
-            return await _run_parts(settings, folder, rate, psql, stopping, say)
+            trade = _exchange_command(rate) if replay is None else _replay_command(replay, folder)
+            return await _run_parts(settings, folder, trade, psql, stopping, say)
 
 
-async def _run_parts(settings: Settings, folder: Path, rate: str, psql: str, stopping: asyncio.Event, say: Say) -> int:
+async def _run_parts(
+    settings: Settings, folder: Path, trade: list[str], psql: str, stopping: asyncio.Event, say: Say
+) -> int:
+    """`trade` is the command of the exchange, or of the replay that stands in for it."""
     prices_path = folder / "prices.json"
     kill_after_s = settings.drain_timeout_s + _KILL_AFTER_S
     environment = _environment() | {
@@ -75,8 +88,11 @@ async def _run_parts(settings: Settings, folder: Path, rate: str, psql: str, sto
     environment[f"{PREFIX}CANARY_USER"] = settings.canary_user or _CANARY
     commands = {
         "service": [sys.executable, "-m", "orderstream.demo.serve", str(prices_path)],
-        "exchange": [*_exchange_command(rate), "--prices", str(prices_path)],
     }
+    if _REPLAY in trade:
+        commands["replay"] = trade
+    else:
+        commands["exchange"] = [*trade, "--prices", str(prices_path)]
     async with contextlib.AsyncExitStack() as stack:
         parts: dict[str, Process] = {}
         stopped: asyncio.Future[Any] = asyncio.ensure_future(stopping.wait())
@@ -93,6 +109,11 @@ async def _run_parts(settings: Settings, folder: Path, rate: str, psql: str, sto
         else:
             say(what_to_try(settings, psql))
         ended = await _first_to_end(parts, stopped)
+        if ended == "replay" and parts[ended].returncode in (0, 1):
+            # What it wrote stays to be looked at.
+            say(f"the log is played:\n{(folder / 'replay.log').read_text().rstrip()}")
+            del parts[ended]
+            ended = await _first_to_end(parts, stopped)
         if ended is None:
             say("stopping")
             return 0
@@ -224,6 +245,22 @@ def _refuse_taken_ports(settings: Settings) -> None:
 
 def _exchange_command(rate: str) -> list[str]:
     return [sys.executable, "-m", "orderstream.demo.exchange", "--rate", rate]
+
+
+def _replay_command(replay: Replay, folder: Path) -> list[str]:
+    """As orders of one user who can sign in, with a silence cut to a second; new ones each time, to be seen again."""
+    options = [
+        "--user",
+        USER,
+        "--pace",
+        f"{replay.pace:.6f}",
+        "--silence-most-s",
+        "1",
+        "--source",
+        f"replay {time.time():.0f}",
+    ]
+    aside = ["--set-aside", str(folder / "replay.set-aside")]
+    return [sys.executable, "-m", "orderstream.cli", _REPLAY, *options, *aside, str(replay.log.absolute())]
 
 
 def _environment() -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.programs import program
+from tests.core.fix.lines import report
 from tests.demo.running import LAST_LINE, Demo, demo_folder, shell
 from tests.ports import free_ports
 from tests.system.tables import execute
@@ -29,9 +30,9 @@ def start(folder: Path) -> Iterator[Callable[..., Demo]]:
     """Starts demos, and ends what a failed test leaves."""
     started: list[Demo] = []
 
-    def begin(**environment: str) -> Demo:
+    def begin(*more: str, **environment: str) -> Demo:
         command = [sys.executable, "-m", "orderstream.cli", "demo"]
-        options = ["--folder", str(folder), "--port", str(free_ports(2))]
+        options = ["--folder", str(folder), "--port", str(free_ports(2)), *more]
         started.append(Demo([*command, *options], **environment))
         return started[-1]
 
@@ -96,6 +97,22 @@ def test_demo_starts_after_one_that_was_killed(start: Callable[[], Demo]) -> Non
     assert LAST_LINE in again.said
     assert "making it first" not in again.said
     assert not Path(killed.socket_folder()).exists()
+
+
+async def test_demo_replays_a_log_as_orders_of_a_user_who_can_sign_in(
+    start: Callable[..., Demo], database: str, tmp_path: Path
+) -> None:
+    """Instead of the exchange; the page stays when the log is over, and a second time it is seen anew."""
+    log = tmp_path / "drop.fix"
+    log.write_bytes(report() + b"\n" + report((17, "E2"), (150, "F"), (39, "2"), (14, 100), (32, 100)) + b"\n")
+    ours = "select count(*) from orders where user_id = 'ann' and status = 'filled'"
+    for times in (1, 2):
+        demo = start("--replay", str(log), "--pace", "1000x", ORDERSTREAM_DATABASE_URL=database)
+        await eventually(lambda times=times: execute(database, ours) == [(times,)])
+        demo.interrupt()
+        status, said = demo.ended()
+        assert (status, said.endswith("stopping\n")) == (0, True)
+    assert execute(database, "select count(*) from orders where platform <> 'fix' and user_id <> 'canary'") == [(0,)]
 
 
 async def test_demo_uses_the_database_that_it_is_given(start: Callable[..., Demo], database: str) -> None:

@@ -35,7 +35,7 @@ const CLASSES = { stock: "Stock", etf: "ETF", mutual_fund: "Mutual fund", crypto
 const SIDES = { buy: "Buy", sell: "Sell" };
 const TYPES = { market: "Market", limit: "Limit", stop: "Stop", stop_limit: "Stop limit" };
 const TIMES = { day: "Today", gtc: "Until cancelled", ioc: "At once, or not at all", fok: "Whole and at once, or not at all" };
-const PLATFORMS = { mobile: "Phone or tablet", web: "Computer", other: "Another program" };
+const PLATFORMS = { mobile: "Phone or tablet", web: "Computer", fix: "FIX", other: "Another program" };
 
 const HAPPENED = {
     pending_new: "Sent",

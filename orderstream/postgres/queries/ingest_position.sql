@@ -1,0 +1,2 @@
+-- How far events are numbered.
+select coalesce(max(position), 0) from orderstream.events
