@@ -28,13 +28,15 @@ class Address:
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin_url = f"http://127.0.0.1:{self.admin_port}"
 
-    def jwt(self, user: str, expires_s: float = 3600.0) -> str:
+    @staticmethod
+    def jwt(user: str, expires_s: float = 3600.0) -> str:
         """A credential of `user`, in force for so long from now (negative: expired)."""
         return jwt.issue(SECRET, user, expires_s)
 
-    def bearer(self, user: str, expires_s: float = 3600.0) -> dict[str, str]:
+    @staticmethod
+    def bearer(user: str, expires_s: float = 3600.0) -> dict[str, str]:
         """The header that carries it."""
-        return {"Authorization": f"Bearer {self.jwt(user, expires_s)}"}
+        return {"Authorization": f"Bearer {Address.jwt(user, expires_s)}"}
 
     def settings(self, database: str) -> dict[str, Any]:
         """What every service of a test is told; times short enough to wait for."""
