@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -78,12 +78,14 @@ class ServiceProcess(Address):
 
     program: tuple[str, ...] = ("-m", "orderstream.cli", "serve")
 
-    def __init__(self, database: str, **settings: Any) -> None:
+    def __init__(self, database: str, environment: Mapping[str, str] | None = None, **settings: Any) -> None:
         super().__init__()
         chosen = self.settings(database) | {"log_format": "json"} | settings
-        self._environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("ORDERSTREAM_")
-        } | {f"ORDERSTREAM_{key.upper()}": str(value) for key, value in chosen.items() if value is not None}
+        self._environment = (
+            {name: value for name, value in os.environ.items() if not name.startswith("ORDERSTREAM_")}
+            | {f"ORDERSTREAM_{key.upper()}": str(value) for key, value in chosen.items() if value is not None}
+            | dict(environment or {})
+        )
         self._child: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._grew = asyncio.Condition()
@@ -133,6 +135,12 @@ class ServiceProcess(Address):
         """The lines of that event with those fields, so far."""
         wanted = {"event": event, **fields}.items()
         return [line for line in self.lines if wanted <= _flat(line).items()]
+
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        assert self._child is not None
+        return self._child.pid
 
     def stop(self) -> None:
         """SIGTERM: drain, then end."""

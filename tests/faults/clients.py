@@ -53,6 +53,9 @@ class Habits(NamedTuple):
     jwt_s: float = 3600.0
 
 
+_USUAL = Habits()
+
+
 class Refused(Exception):
     """Not now."""
 
@@ -94,7 +97,7 @@ class RawClient(Recorder):
     """Follows one user at any of the addresses, and changes between them and between its transports for no reason."""
 
     def __init__(
-        self, name: str, user: str, seed: int, urls: Sequence[str], cursor: str | None, habits: Habits = Habits()
+        self, name: str, user: str, seed: int, urls: Sequence[str], cursor: str | None, habits: Habits = _USUAL
     ) -> None:
         super().__init__(name, user)
         self._random = random.Random(f"{seed} client {name}")
@@ -314,7 +317,12 @@ class Following:
 
     def __init__(self, clients: Sequence[RawClient | FeedClient]) -> None:
         self._clients = clients
-        self.tasks = [asyncio.create_task(client.run()) for client in clients]
+        self.tasks: list[asyncio.Task[None]] = []
+        for client in clients:
+            self.add(client)
+
+    def add(self, client: RawClient | FeedClient) -> None:
+        self.tasks.append(asyncio.create_task(client.run()))
 
     async def reached(self, truth: Committed) -> None:
         """Returns when all were told all of it; one that ends before has failed, and says how."""

@@ -79,12 +79,22 @@ Item = Opened | Reset | Snapshot | Arrived | Broken
 
 
 class Received(NamedTuple):
-    """One client. `merges`: it leaves out events whose order a snapshot already contained, as the product's own does."""
+    """One client. `merges`: it leaves out events that a snapshot already contained, as the product's own does."""
 
     client: str
     user: str
     items: list[Item]
     merges: bool = False
+
+
+class Violation(NamedTuple):
+    """What went wrong; `kind` is one of KINDS."""
+
+    kind: str
+    line: str
+
+
+KINDS = ("lost", "duplicated", "misordered", "foreign", "reset", "state", "broken")
 
 
 class Committed(NamedTuple):
@@ -103,33 +113,42 @@ class Committed(NamedTuple):
 Told = dict[tuple[int, int], Fact]  # (number of the epoch, seq) -> what every client was told it is
 
 
-def violations(committed: Committed, received: Iterable[Received]) -> list[str]:
+def violations(committed: Committed, received: Iterable[Received]) -> list[Violation]:
     """What went wrong; nothing where the promise was kept."""
     by_user: dict[str, list[Received]] = defaultdict(list)
     for history in received:
         by_user[history.user].append(history)
-    return [f"{user}: {line}" for user, histories in by_user.items() for line in _of_user(committed, user, histories)]
+    return [
+        Violation(kind, f"{user}: {line}")
+        for user, histories in by_user.items()
+        for kind, line in _of_user(committed, user, histories)
+    ]
 
 
-def _of_user(committed: Committed, user: str, histories: list[Received]) -> Iterator[str]:
+def _of_user(committed: Committed, user: str, histories: list[Received]) -> Iterator[Violation]:
     told: Told = {}
     commits, numbers = committed.commits.get(user, ()), {epoch: n for n, epoch in enumerate(committed.epochs)}
     followed = [_Followed(history, committed) for history in histories]
     for one in followed:
-        yield from (f"{one.history.client}: {line}" for line in one.run())
+        yield from _said_by(one, one.run())
         for item in one.history.items:
             if isinstance(item, Arrived):
                 key = numbers.get(item.epoch, -1), item.seq
                 if told.setdefault(key, item.fact) != item.fact:
-                    yield f"{one.history.client}: {item.seq} is {item.fact}, and {told[key]} for another client"
+                    line = f"{one.history.client}: {item.seq} is {item.fact}, and {told[key]} for another client"
+                    yield Violation("misordered", line)
     # A new epoch leaves out what waited for its number then: how far it came, only those who were told can say.
     ends = [one.position[1] for one in followed if one.position and one.position[0] == committed.epochs[-1]]
     head = len(commits) if len(committed.epochs) == 1 else max(ends, default=0)
     for one in followed:
-        yield from (f"{one.history.client}: {line}" for line in one.end(head, committed.orders.get(user, {})))
+        yield from _said_by(one, one.end(head, committed.orders.get(user, {})))
     yield from _against_audit(committed, commits, told, followed)
     yield from _versions(told)
     yield from _causes(commits, told, numbers)
+
+
+def _said_by(one: "_Followed", found: Iterable[Violation]) -> Iterator[Violation]:
+    yield from (Violation(kind, f"{one.history.client}: {line}") for kind, line in found)
 
 
 class _Followed:
@@ -144,7 +163,7 @@ class _Followed:
         self._committed = committed
         self._reset: str | None = None
 
-    def run(self) -> Iterator[str]:
+    def run(self) -> Iterator[Violation]:
         """Numbers without holes, each once; snapshots and resets only where they are due."""
         for item in self.history.items:
             match item:
@@ -154,39 +173,41 @@ class _Followed:
                         self.held, self.whole = {}, True
                 case Reset():
                     if item.reason not in self._committed.resets:
-                        yield f"a reset that nothing explains: {item.reason}, at {self.position}"
+                        yield Violation("reset", f"a reset that nothing explains: {item.reason}, at {self.position}")
                     self._reset = item.reason
                 case Snapshot():
                     yield from self._snapshot(item)
                 case Arrived():
                     yield from self._arrived(item)
                 case Broken():
-                    yield item.line
+                    yield Violation("broken", item.line)
 
-    def end(self, head: int, orders: Mapping[str, Kept]) -> Iterator[str]:
+    def end(self, head: int, orders: Mapping[str, Kept]) -> Iterator[Violation]:
         """It knows everything, and the orders that it adds up to are those of the tables."""
         epoch, seq = self.position or ("", None)
         if epoch != self._committed.epochs[-1]:
-            yield f"ended in epoch {epoch}, and {self._committed.epochs[-1]} is in force"
+            yield Violation("reset", f"ended in epoch {epoch}, and {self._committed.epochs[-1]} is in force")
         if seq != head and not self.history.merges:
-            yield f"ended at {seq}, and {head} changes were committed"
+            yield Violation("lost", f"ended at {seq}, and {head} changes were committed")
         # Whoever came with a cursor in the middle cannot know the orders that did not change since.
         known = orders.items() if self.whole else self.held.items() & orders.items()
         if dict(known) != self.held:
-            yield f"ended with other orders: {sorted(dict(known).items() ^ self.held.items())[:6]}"
+            differ = sorted(dict(known).items() ^ self.held.items())
+            yield Violation("state", f"ended with other orders: {differ[:6]}")
 
-    def _snapshot(self, item: Snapshot) -> Iterator[str]:
+    def _snapshot(self, item: Snapshot) -> Iterator[Violation]:
         if self.position is not None and self._reset is None:
-            yield f"a snapshot at {item.seq} that was not asked for, after {self.position[1]}"
+            yield Violation("reset", f"a snapshot at {item.seq} that was not asked for, after {self.position[1]}")
         if self._reset is not None:
             self.covering.append(item)
         self.position, self.held, self.whole, self._reset = (item.epoch, item.seq), dict(item.orders), True, None
 
-    def _arrived(self, item: Arrived) -> Iterator[str]:
+    def _arrived(self, item: Arrived) -> Iterator[Violation]:
         epoch, seq = self.position or ("", 0)
         follows = item.seq > seq if self.history.merges else item.seq == seq + 1
         if self.position is None or self._reset is not None or epoch != item.epoch or not follows:
-            yield f"{item.epoch}.{item.seq} came after {epoch}.{seq if self.position else None}"
+            kind = "lost" if item.seq > seq else "duplicated"
+            yield Violation(kind, f"{item.epoch}.{item.seq} came after {epoch}.{seq if self.position else None}")
         self.position = item.epoch, item.seq
         fact = item.fact
         # A snapshot may be newer than its cursor, so an older version changes nothing.
@@ -198,17 +219,16 @@ class _Followed:
 
 def _against_audit(
     committed: Committed, commits: Sequence[Commit], told: Told, followed: Sequence[_Followed]
-) -> Iterator[str]:
+) -> Iterator[Violation]:
     """Everything committed came, once, or was covered; and nothing else came."""
     facts = Counter(commit.fact for commit in commits)
     lost = {number for number, epoch in enumerate(committed.epochs) if epoch in committed.lost}
     kept = Counter(fact for (epoch, _), fact in told.items() if epoch not in lost)
     for fact, times in (kept - facts).items():
-        yield (
-            f"{fact} came {times} times more than it was committed"
-            if fact in facts
-            else f"{fact} came, which was not committed for this user"
-        )
+        if fact in facts:
+            yield Violation("duplicated", f"{fact} came {times} times more than it was committed")
+        else:
+            yield Violation("foreign", f"{fact} came, which was not committed for this user")
     missing = facts - Counter(told.values())
     if not any(one.whole and not one.history.merges for one in followed):
         return  # nobody was there from the start who would have to know all
@@ -216,11 +236,13 @@ def _against_audit(
         # Numbers that nobody was given: each client began after them, or was reset over them, or has a hole there.
         unseen = sum((0, seq) not in told for seq in range(1, len(commits) + 1))
         if missing.total() > unseen:
-            yield from (f"{fact} was committed {times} times more than it came" for fact, times in missing.items())
+            for fact, times in missing.items():
+                yield Violation("lost", f"{fact} was committed {times} times more than it came")
         return
     for fact, times in missing.items():
         if not any(_contains(snapshot, fact) for one in followed for snapshot in one.covering):
-            yield f"{fact} was committed {times} times more than it came, and no snapshot covers it"
+            line = f"{fact} was committed {times} times more than it came, and no snapshot covers it"
+            yield Violation("lost", line)
 
 
 def _contains(snapshot: Snapshot, fact: Fact) -> bool:
@@ -229,18 +251,19 @@ def _contains(snapshot: Snapshot, fact: Fact) -> bool:
     return fact.name != "order" or snapshot.orders.get(fact.subject_id, Kept(fact.version)).version >= fact.version
 
 
-def _versions(told: Told) -> Iterator[str]:
+def _versions(told: Told) -> Iterator[Violation]:
     """Within an epoch: a fail-over that lost transactions gives their versions out again."""
     newest: dict[tuple[int, str], int] = {}
     for (epoch, seq), fact in sorted(told.items()):
         if fact.name == "order":
             key = epoch, fact.subject_id
             if fact.version <= newest.get(key, 0):
-                yield f"{seq} is version {fact.version} of {fact.subject_id} after {newest[key]}"
+                line = f"{seq} is version {fact.version} of {fact.subject_id} after {newest[key]}"
+                yield Violation("misordered", line)
             newest[key] = fact.version
 
 
-def _causes(commits: Sequence[Commit], told: Told, numbers: Mapping[str, int]) -> Iterator[str]:
+def _causes(commits: Sequence[Commit], told: Told, numbers: Mapping[str, int]) -> Iterator[Violation]:
     """What one transaction saw of another comes after it, and its own statements come in their order."""
     occurrences: dict[Fact, list[Commit]] = defaultdict(list)
     for commit in reversed(commits):
@@ -255,9 +278,11 @@ def _causes(commits: Sequence[Commit], told: Told, numbers: Mapping[str, int]) -
     for seq, commit in reversed(matched):
         for xid in later[: bisect_left(later, commit.xmax)]:
             if commit.saw(xid):
-                yield f"{seq} is {commit.fact}, whose transaction {commit.xid} saw {xid}, which comes later"
+                line = f"{seq} is {commit.fact}, whose transaction {commit.xid} saw {xid}, which comes later"
+                yield Violation("misordered", line)
         if commit.statement > statements.get(commit.xid, commit.statement):
-            yield f"{seq} is {commit.fact}, of a statement after one that comes later in transaction {commit.xid}"
+            line = f"{seq} is {commit.fact}, of a statement after one that comes later in transaction {commit.xid}"
+            yield Violation("misordered", line)
         statements[commit.xid] = commit.statement
         index = bisect_left(later, commit.xid)
         if index == len(later) or later[index] != commit.xid:

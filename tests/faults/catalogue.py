@@ -1,0 +1,48 @@
+"""The faults by name: each a function that begins one and, after the pause in which it lasts, ends it."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, NamedTuple
+
+from tests.faults.stage import Stage
+
+Begin = Callable[[Stage], AbstractAsyncContextManager[None]]
+
+
+class Fault(NamedTuple):
+    """Lasts from `lasts_s[0]` to `lasts_s[1]` seconds; what its stage must be like; what is lawful because of it."""
+
+    name: str
+    says: str
+    during: Begin
+    lasts_s: tuple[float, float]
+    staged: Mapping[str, Any]  # arguments of `staged`
+    resets: frozenset[str]
+    complaints: frozenset[str]  # events that services may log as errors
+    private: bool  # leaves a server behind that is of no use to the next
+    disk_bytes: int  # the server's own file system, of that size; 0: none
+
+
+CATALOGUE: dict[str, Fault] = {}
+
+
+def fault(
+    *lasts_s: float,
+    resets: frozenset[str] = frozenset(),
+    complaints: frozenset[str] = frozenset(),
+    private: bool = False,
+    disk_bytes: int = 0,
+    **staged: Any,
+) -> Callable[[Callable[[Stage], AsyncIterator[None]]], Begin]:
+    """Puts a function into the catalogue, under its own name; its docstring is what `--list` shows."""
+
+    def enter(begin: Callable[[Stage], AsyncIterator[None]]) -> Begin:
+        name, during = begin.__name__.replace("_", "-"), asynccontextmanager(begin)
+        says = " ".join((begin.__doc__ or "").split())
+        shortest, longest = lasts_s[0], lasts_s[-1]
+        CATALOGUE[name] = Fault(
+            name, says, during, (shortest, longest), staged, resets, complaints, private, disk_bytes
+        )
+        return during
+
+    return enter
