@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.postgres.servers import NAMES, TestServer, binaries, running
+
+# For a search by hand: --hypothesis-profile long.
+hypothesis.settings.register_profile("long", max_examples=3000, stateful_step_count=150, deadline=None)
 
 # Folder -> when its tests run; those not named come after the core.
 TIERS = {

@@ -34,7 +34,7 @@ from tests.services import PATIENCE_S, Address
 from tests.system.clients import ENDLESS, Frame, parse
 
 # Numbers as they are written: a double would round them.
-_loads = partial(json.loads, parse_float=str, parse_int=str)
+loads = partial(json.loads, parse_float=str, parse_int=str)
 
 BACKOFF_S, BACKOFF_CAP_S = 0.05, 1.0
 # Refused for now, by a service or by the proxy before it.
@@ -178,7 +178,7 @@ class RawClient(Recorder):
             asked = session.get(f"{url}/v1/orders/poll", headers=headers, timeout=timeout)
             async with asked as response:
                 self._judge(response, 200, 304)
-                body = _loads(await response.read()) if response.status == 200 else {}
+                body = loads(await response.read()) if response.status == 200 else {}
                 self._open("poll")
                 self._take_answer(body)
             await asyncio.sleep(self.pause_s)
@@ -194,7 +194,7 @@ class RawClient(Recorder):
 
     def _parsed(self, block: bytes) -> Frame:
         try:
-            return parse(block, _loads)
+            return parse(block, loads)
         except ValueError as error:
             self.keep(Broken(f"a frame that cannot be read: {error}: {block[:100]!r}"))
             raise Refused from None
@@ -214,7 +214,7 @@ class RawClient(Recorder):
                 self._parts = {}
             case "order" | "execution" | "order-removed":
                 assert frame.id is not None
-                self.keep(Arrived(*_place(frame.id), _fact(frame)), frame.id)
+                self.keep(Arrived(*_place(frame.id), fact_of(frame)), frame.id)
                 if frame.event == "order":
                     self.see(frame.data["order"]["client_order_id"], frame.data["order"]["reason"])
                 if "written_at" in frame.data:
@@ -277,7 +277,8 @@ def digest(order: Mapping[str, Any]) -> str:
 
 
 def _kept(order: Order) -> Kept:
-    said = {"status": order.status, "filled_quantity": order.filled_quantity, "reason": order.reason}
+    # Without an exponent, as it came.
+    said = {"status": order.status, "filled_quantity": f"{order.filled_quantity:f}", "reason": order.reason}
     return Kept(order.version, digest(said))
 
 
@@ -291,7 +292,8 @@ def _id(event: Event) -> tuple[str, int]:
     return _place(event.id)
 
 
-def _fact(frame: Frame) -> Fact:
+def fact_of(frame: Frame) -> Fact:
+    """What a numbered event says."""
     match frame.event:
         case "order":
             order = frame.data["order"]

@@ -1,0 +1,126 @@
+"""The sequencer's step as a model: sessions that write, commit and roll back, steps of any size, leaders that die in one
+one and others that take over, retention; in whatever order, on a real database.
+
+Hypothesis chooses; `--hypothesis-profile long` lets it search for minutes. What was committed is the audit's word.
+"""
+
+from typing import Any
+
+import psycopg2
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from psycopg2.extensions import connection
+
+from orderstream.core.events import SequencedEvent
+from orderstream.postgres.queries import query
+from tests.faults.audit import AUDIT, committed
+from tests.faults.clients import fact_of, loads
+from tests.faults.history import Arrived, Opened, Received, violations
+from tests.postgres.feed import Steps, insert_order, run
+from tests.system.clients import Frame
+
+USERS = ["ann", "ben"]
+WRITERS = st.integers(0, 2)
+# What waits at the end of a step for the next: mostly more than one step takes.
+SIZES = st.integers(1, 4)
+
+
+class Numbering(RuleBasedStateMachine):
+    """Positions and each user's numbers are dense; every committed change once, after what its transaction saw."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__()
+        self._dsn = dsn
+        # What an example before left behind is numbered, and forgotten.
+        run(dsn, "delete from public.orders")
+        self._leader, self._steps = self._led()
+        while self._steps.take():
+            pass
+        run(dsn, "delete from orderstream.events; delete from audit")
+        [(self._position,)] = run(dsn, "select position from orderstream.checkpoints order by id desc limit 1")
+        self._told: list[SequencedEvent] = []
+        self._writers = [psycopg2.connect(dsn) for _ in range(3)]
+        # Only its own are changed by a session: no example waits for a lock.
+        self._orders: list[list[str]] = [[], [], []]
+        self._written: list[list[str]] = [[], [], []]
+
+    @rule(number=WRITERS, user=st.sampled_from(USERS), order=st.integers(0, 9))
+    def writes(self, number: int, user: str, order: int) -> None:
+        """A statement of a transaction: a new order, or one that moves or changes."""
+        known = self._orders[number] + self._written[number]
+        with self._writers[number].cursor() as cursor:
+            if order < len(known):
+                cursor.execute(
+                    "update public.orders set filled_quantity = filled_quantity + 1, user_id = %s where id = %s",
+                    [user, known[order]],
+                )
+            else:
+                self._written[number].append(insert_order(cursor, user))
+
+    @rule(number=WRITERS)
+    def commits(self, number: int) -> None:
+        self._writers[number].commit()
+        self._orders[number] += self._written[number]
+        self._written[number] = []
+
+    @rule(number=WRITERS)
+    def rolls_back(self, number: int) -> None:
+        self._writers[number].rollback()
+        self._written[number] = []
+
+    @rule(size=SIZES)
+    def steps(self, size: int) -> None:
+        self._told += self._steps.take(size)
+
+    @rule(size=SIZES)
+    def dies_within_a_step(self, size: int) -> None:
+        """Before its commit: nothing of it may be there; another takes over."""
+        with self._leader.cursor() as cursor:
+            cursor.execute("begin")
+            self._steps.take(size)
+        self._leader.close()
+        self._leader, self._steps = self._led()
+
+    @rule()
+    def retires(self) -> None:
+        """All that retention would remove some time."""
+        for name, parameters in [
+            ("delete_outbox", {"from_xid": "0"}),
+            ("delete_checkpoints", {}),
+            ("delete_events", {"after": 0, "older_s": 0.0}),
+        ]:
+            run(self._dsn, query(name), {"max_rows": 100, **parameters})
+
+    def teardown(self) -> None:
+        for number, writer in enumerate(self._writers):
+            self.commits(number)
+            writer.close()
+        while events := self._steps.take(3):
+            self._told += events
+        self._leader.close()
+        first = self._position + 1
+        assert [event.position for event in self._told] == list(range(first, first + len(self._told)))
+        truth = committed(self._dsn)
+        assert violations(truth, [self._received(user, truth.epochs[-1]) for user in USERS]) == []
+
+    def _led(self) -> tuple[connection, Steps]:
+        session = psycopg2.connect(self._dsn)
+        session.autocommit = True
+        return session, Steps(session.cursor())
+
+    def _received(self, user: str, epoch: str) -> Received:
+        """A client that was told everything."""
+        events = [event for event in self._told if event.user_id == user]
+        before = events[0].seq - 1 if events else 0
+        items: list[Any] = [Opened("none", (epoch, 0))]
+        for event in events:
+            fact = fact_of(Frame(event.name, loads(event.body), None))
+            items.append(Arrived(event.epoch, event.seq - before, fact))
+        return Received("all", user, items)
+
+
+def test_every_committed_change_is_numbered_once_and_after_what_it_saw(database: str) -> None:
+    """Whatever happens, in whatever order."""
+    run(database, AUDIT)
+    run_state_machine_as_test(lambda: Numbering(database), settings=settings(deadline=None, max_examples=settings().max_examples // 8))
