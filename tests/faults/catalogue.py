@@ -19,6 +19,7 @@ class Fault(NamedTuple):
     staged: Mapping[str, Any]  # arguments of `staged`
     resets: frozenset[str]
     complaints: frozenset[str]  # events that services may log as errors
+    writes_fail: bool  # where it does not, no order's transaction may
     private: bool  # leaves a server behind that is of no use to the next
     disk_bytes: int  # the server's own file system, of that size; 0: none
 
@@ -30,6 +31,7 @@ def fault(
     *lasts_s: float,
     resets: frozenset[str] = frozenset(),
     complaints: frozenset[str] = frozenset(),
+    writes_fail: bool = False,
     private: bool = False,
     disk_bytes: int = 0,
     **staged: Any,
@@ -41,7 +43,7 @@ def fault(
         says = " ".join((begin.__doc__ or "").split())
         shortest, longest = lasts_s[0], lasts_s[-1]
         CATALOGUE[name] = Fault(
-            name, says, during, (shortest, longest), staged, resets, complaints, private, disk_bytes
+            name, says, during, (shortest, longest), staged, resets, complaints, writes_fail, private, disk_bytes
         )
         return during
 

@@ -266,16 +266,17 @@ def _versions(told: Told) -> Iterator[Violation]:
 def _causes(commits: Sequence[Commit], told: Told, numbers: Mapping[str, int]) -> Iterator[Violation]:
     """What one transaction saw of another comes after it, and its own statements come in their order."""
     occurrences: dict[Fact, list[Commit]] = defaultdict(list)
-    for commit in reversed(commits):
+    for commit in commits:
         occurrences[commit.fact].append(commit)
+    # From the end: what an epoch told that a fail-over then lost has no commit, though a later one may look the same.
     matched = [
         (seq, occurrences[fact].pop())
-        for (epoch, seq), fact in sorted(told.items())
+        for (epoch, seq), fact in sorted(told.items(), reverse=True)
         if occurrences.get(fact) and epoch in numbers.values()
     ]
     later: list[int] = []  # transactions that come after, sorted
     statements: dict[int, float] = {}
-    for seq, commit in reversed(matched):
+    for seq, commit in matched:
         for xid in later[: bisect_left(later, commit.xmax)]:
             if commit.saw(xid):
                 line = f"{seq} is {commit.fact}, whose transaction {commit.xid} saw {xid}, which comes later"

@@ -15,10 +15,12 @@ from tests.faults.writers import USERS
 from tests.system.tables import insert_order
 from tests.waiting import eventually
 
+# Whoever followed further than the new server reaches says so.
+_SET_BACK = frozenset({"events-set-back"})
 _TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'orderstream%%'"
 
 
-@fault(0, 1)
+@fault(0, 1, writes_fail=True)
 async def postgres_killed(stage: Stage) -> AsyncIterator[None]:
     """Every program of the server is killed with -9, as where the machine lost its power."""
     await asyncio.to_thread(stage.postgres.kill)
@@ -26,7 +28,7 @@ async def postgres_killed(stage: Stage) -> AsyncIterator[None]:
     await asyncio.to_thread(stage.postgres.start)
 
 
-@fault(0, 1)
+@fault(0, 1, writes_fail=True)
 async def postgres_restarted(stage: Stage) -> AsyncIterator[None]:
     """Stopped in its usual mode and started."""
     await asyncio.to_thread(stage.postgres.stop)
@@ -34,7 +36,7 @@ async def postgres_restarted(stage: Stage) -> AsyncIterator[None]:
     await asyncio.to_thread(stage.postgres.start)
 
 
-@fault(0, 1)
+@fault(0, 1, writes_fail=True)
 async def postgres_crashed(stage: Stage) -> AsyncIterator[None]:
     """Stopped in immediate mode and started, so that it recovers."""
     await asyncio.to_thread(stage.postgres.stop, immediate=True)
@@ -51,7 +53,7 @@ async def connections_terminated(stage: Stage) -> AsyncIterator[None]:
     yield
 
 
-@fault(2, 4)
+@fault(2, 4, writes_fail=True)
 async def read_only(stage: Stage) -> AsyncIterator[None]:
     """default_transaction_read_only is turned on while all are connected."""
     stage.postgres.execute("alter system set default_transaction_read_only = on")
@@ -64,7 +66,7 @@ async def read_only(stage: Stage) -> AsyncIterator[None]:
             cursor.execute("select pg_reload_conf()")
 
 
-@fault(2, 4, private=True, disk_bytes=600 << 20)
+@fault(2, 4, private=True, disk_bytes=600 << 20, writes_fail=True)
 async def disk_full(stage: Stage) -> AsyncIterator[None]:
     """The file system of the database is full, to the last byte, until something is deleted."""
     filler = stage.postgres.home / "filler"
@@ -95,7 +97,7 @@ def _answers(stage: Stage) -> bool:
     return True
 
 
-@fault(2, 4)
+@fault(2, 4, writes_fail=True)
 async def connections_exhausted(stage: Stage) -> AsyncIterator[None]:
     """max_connections is reached, and the services' sessions are terminated, so that they find no place."""
     with ExitStack() as stack:
@@ -200,14 +202,14 @@ def _streams(stage: Stage, state: str = "%") -> bool:
     return bool(stage.postgres.execute(sql))
 
 
-@fault(0, 1, private=True, resets=frozenset({"epoch-changed"}))
+@fault(0, 1, private=True, resets=frozenset({"epoch-changed"}), writes_fail=True)
 async def standby_promoted(stage: Stage) -> AsyncIterator[None]:
     """The server dies, and its synchronous standby, which lost nothing, is promoted."""
     async for _ in _promoted(stage, loses=False):
         yield
 
 
-@fault(0, 1, private=True, resets=frozenset({"epoch-changed"}))
+@fault(0, 1, private=True, resets=frozenset({"epoch-changed"}), complaints=_SET_BACK, writes_fail=True)
 async def standby_promoted_with_loss(stage: Stage) -> AsyncIterator[None]:
     """The server dies, and a standby that missed the last two seconds is promoted: clients know what never was."""
     async for _ in _promoted(stage, loses=True):

@@ -73,6 +73,8 @@ async def act(faults: Sequence[Fault], seed: int, postgres: TestServer, tell: Te
         truth = await stage.truth(resets)
         await stage.settled(truth)
         said = stage.complaints(complaints)
+        if not any(fault.writes_fail for fault in faults):
+            said += [f"an order's transaction failed: {line}" for writer in stage.writers for line in writer.failures]
         received = [client.received for client in stage.clients]
         found = await asyncio.to_thread(violations, truth, received)
         return Outcome(

@@ -152,6 +152,14 @@ def test_what_a_fail_over_lost_may_have_been_told() -> None:
     assert "was not committed" in found(*items, truth=committed(epochs=("e", "f"), resets=resets))[0]
 
 
+def test_what_was_lost_and_written_again_alike_counts_where_it_was_written_again() -> None:
+    """The same version with the same content, told in both epochs: the transaction that it saw came between."""
+    commits = [Commit(NEW, 1, 1), Commit(TRADE, 2, 2), Commit(FILLED, 3, 3)]
+    items = [opened(0), *whole([NEW, FILLED]), Reset("epoch-changed"), snapshot(1, "f", a=1)]
+    truth = committed(commits, ("e", "f"), frozenset({"epoch-changed"}), lost=frozenset({"e"}))
+    assert found(*items, *whole([TRADE, FILLED], 2, "f"), truth=truth) == []
+
+
 def test_a_client_that_merges_may_leave_out_but_not_repeat() -> None:
     """Events that its snapshot already contained."""
     assert found(opened(None), snapshot(1, a=2, b=1), *whole()[4:], merges=True) == []
