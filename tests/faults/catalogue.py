@@ -22,6 +22,7 @@ class Fault(NamedTuple):
     writes_fail: bool  # where it does not, no order's transaction may
     private: bool  # leaves a server behind that is of no use to the next
     disk_bytes: int  # the server's own file system, of that size; 0: none
+    needs: str  # what this machine lacks for it; empty: nothing
 
 
 CATALOGUE: dict[str, Fault] = {}
@@ -34,6 +35,7 @@ def fault(
     writes_fail: bool = False,
     private: bool = False,
     disk_bytes: int = 0,
+    needs: str = "",
     **staged: Any,
 ) -> Callable[[Callable[[Stage], AsyncIterator[None]]], Begin]:
     """Puts a function into the catalogue, under its own name; its docstring is what `--list` shows."""
@@ -43,7 +45,7 @@ def fault(
         says = " ".join((begin.__doc__ or "").split())
         shortest, longest = lasts_s[0], lasts_s[-1]
         CATALOGUE[name] = Fault(
-            name, says, during, (shortest, longest), staged, resets, complaints, writes_fail, private, disk_bytes
+            name, says, during, (shortest, longest), staged, resets, complaints, writes_fail, private, disk_bytes, needs
         )
         return during
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, closing
@@ -66,7 +67,7 @@ async def read_only(stage: Stage) -> AsyncIterator[None]:
             cursor.execute("select pg_reload_conf()")
 
 
-@fault(2, 4, private=True, disk_bytes=600 << 20, writes_fail=True)
+@fault(2, 4, private=True, disk_bytes=600 << 20, needs="" if os.geteuid() == 0 else "root's rights", writes_fail=True)
 async def disk_full(stage: Stage) -> AsyncIterator[None]:
     """The file system of the database is full, to the last byte, until something is deleted."""
     filler = stage.postgres.home / "filler"

@@ -75,6 +75,7 @@ async def act(faults: Sequence[Fault], seed: int, postgres: TestServer, tell: Te
         said = stage.complaints(complaints)
         if not any(fault.writes_fail for fault in faults):
             said += [f"an order's transaction failed: {line}" for writer in stage.writers for line in writer.failures]
+        tell(f"warned of {', '.join(f'{event} ({times})' for event, times in stage.notices.items()) or 'nothing'}")
         received = [client.received for client in stage.clients]
         found = await asyncio.to_thread(violations, truth, received)
         return Outcome(
@@ -125,9 +126,4 @@ def server(disk_bytes: int = 0, name: str = "pg18") -> Iterator[TestServer]:
                 subprocess.run(["umount", "-l", folder], check=True)
 
 
-def can_run(fault: Fault) -> bool:
-    """Whether this user may."""
-    return not fault.disk_bytes or os.geteuid() == 0
-
-
-__all__ = ["CATALOGUE", "Outcome", "act", "can_run", "server"]
+__all__ = ["CATALOGUE", "Outcome", "act", "server"]

@@ -9,6 +9,7 @@ import asyncio
 import random
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -33,7 +34,7 @@ PAUSE_S = 0.06
 HEARTBEAT_S = 1.0
 SILENCE_S = 2.5 * HEARTBEAT_S
 # How long all may take to be live again, or a part of the stage to come up, before that is a failure itself.
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0
 
 # Times short enough to wait for: what a fault's recovery is measured against.
 SETTINGS: Mapping[str, Any] = {
@@ -85,6 +86,7 @@ class Stage:
         self.lost: set[str] = set()
         self.token = ""  # of the change that all clients are to be told of
         self._complaints: list[tuple[str, str]] = []
+        self.notices: Counter[str] = Counter()  # what the services logged as warnings: that something befell them
         self.home: Network
         self.office: Network
         self._following: Following
@@ -192,6 +194,7 @@ class Stage:
             (line["event"], f"{line['event']}: {line}") for line in service.lines if line.get("level") == "error"
         ]
         self._complaints += [("", line) for line in service.said]
+        self.notices.update(line["event"] for line in service.lines if line.get("level") == "warning")
 
     def _beacon(self, token: str) -> bool:
         try:

@@ -65,7 +65,7 @@ async def sabotage(stage: Stage) -> AsyncIterator[None]:
 @pytest.mark.system
 async def test_what_goes_wrong_in_the_product_is_called_out(own_server: TestServer) -> None:
     """A change that was never told, one that was told twice, and one told to the wrong user."""
-    fault = Fault("sabotage", "", sabotage, (0, 0), {}, frozenset(), frozenset(), False, False, 0)
+    fault = Fault("sabotage", "", sabotage, (0, 0), {}, frozenset(), frozenset(), False, False, 0, "")
     outcome = await act([fault], 1, own_server)
     assert {"lost", "duplicated", "foreign"} <= {violation.kind for violation in outcome.violations}
     assert not outcome.good
