@@ -19,7 +19,7 @@ _INSERT = (
     "insert into orders (user_id, symbol, asset_class, side, order_type, platform, quantity, filled_quantity, status,"
     " reason) "
 )
-_ONE = _INSERT + "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+ONE = _INSERT + "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _MANY = _INSERT + (
     "select %s, 'BULK', 'stock', 'buy', 'market', 'web', 1, 0, 'filled', null from generate_series(1, %s) n"
 )
@@ -54,7 +54,7 @@ async def events_large_and_small(stage: Stage) -> AsyncIterator[None]:
         for size in (900_000, 1, 100_000, 0, 1, 1_000_000):
             for user in USERS:
                 order = (user, "S", "stock", "buy", "market", "web", 1, 0, "x", "r" * size)
-                cursor.execute(_ONE, order)
+                cursor.execute(ONE, order)
             session.commit()
             await asyncio.sleep(0.1)
     yield
@@ -66,7 +66,7 @@ async def rows_malformed(stage: Stage) -> AsyncIterator[None]:
     nobody can be."""
     with closing(psycopg2.connect(stage.database)) as session, session.cursor() as cursor:
         for order in _strange():
-            cursor.execute(_ONE, order)
+            cursor.execute(ONE, order)
             session.commit()
         cursor.execute("update orders set quantity = 'NaN', price = 'Infinity' where symbol like 'STRANGE%'")
         session.commit()
