@@ -112,8 +112,8 @@ def by_the_letter(session: Session) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("judge", JUDGES.values(), ids=JUDGES)
 async def test_recorded_session_is_read_as_it_was_written(judge: Judge, session: Session) -> None:
-    """Every event, its name, its id and its data, character by character. What an event without an id says of the one in
-    force differs: npm's eventsource says nothing."""
+    """Every event, its name, its id and its data, character by character. What an event without an id says of the one
+    in force differs: npm's eventsource says nothing."""
     record, expected = Record(), by_the_letter(session)
     assert [name for name, _, _ in expected].count("order") == len(STRANGE)
     async with replayed(session) as address, judge(address, USER, record):

@@ -12,7 +12,10 @@ from tests.faults.catalogue import Fault
 from tests.faults.run import CATALOGUE, Outcome, act, server
 from tests.postgres.servers import NAMES, TestServer
 
-_COLUMNS = ("faults", "seed", "changes", "events", "connections", "lost", "twice", "misordered", "other", "live after")
+_COLUMNS = (
+    *("faults", "seed", "changes", "events", "connections", "resets"),
+    *("lost", "twice", "misordered", "other", "live after"),
+)
 _SHOWN = 12
 
 
@@ -99,14 +102,15 @@ class _Servers(ExitStack):
 def _table(outcomes: Sequence[Outcome]) -> None:
     rows = [
         (
-            *(outcome.faults, outcome.seed, outcome.committed, outcome.received, outcome.connections),
+            *(outcome.faults, outcome.seed, outcome.committed, outcome.received),
+            *(outcome.connections, outcome.resets),
             *(outcome.count(kind) for kind in ("lost", "duplicated", "misordered")),
             outcome.count("foreign", "reset", "state", "broken") + len(outcome.complaints),
             f"{outcome.live_s:.1f} s",
         )
         for outcome in outcomes
     ]
-    sums = [sum(int(row[column]) for row in rows) for column in range(2, 9)]
+    sums = [sum(int(row[column]) for row in rows) for column in range(2, 10)]
     rows.append((f"{len(rows)} runs", "", *sums, ""))
     for row in (_COLUMNS, ["---"] * len(_COLUMNS), *rows):
         print(f"| {' | '.join(map(str, row))} |")

@@ -142,9 +142,11 @@ def _of_user(committed: Committed, user: str, histories: list[Received]) -> Iter
     head = len(commits) if len(committed.epochs) == 1 else max(ends, default=0)
     for one in followed:
         yield from _said_by(one, one.end(head, committed.orders.get(user, {})))
-    yield from _against_audit(committed, commits, told, followed)
+    lost = frozenset(number for number, epoch in enumerate(committed.epochs) if epoch in committed.lost)
+    yield from _against_audit(committed, commits, told, lost, followed)
     yield from _versions(told)
-    yield from _causes(commits, told, numbers)
+    # What a lost epoch told may be of transactions that nobody knows any more, and look like one that came later.
+    yield from _causes(commits, {key: fact for key, fact in told.items() if key[0] not in lost})
 
 
 def _said_by(one: "_Followed", found: Iterable[Violation]) -> Iterator[Violation]:
@@ -218,11 +220,14 @@ class _Followed:
 
 
 def _against_audit(
-    committed: Committed, commits: Sequence[Commit], told: Told, followed: Sequence[_Followed]
+    committed: Committed,
+    commits: Sequence[Commit],
+    told: Told,
+    lost: frozenset[int],
+    followed: Sequence[_Followed],
 ) -> Iterator[Violation]:
     """Everything committed came, once, or was covered; and nothing else came."""
     facts = Counter(commit.fact for commit in commits)
-    lost = {number for number, epoch in enumerate(committed.epochs) if epoch in committed.lost}
     kept = Counter(fact for (epoch, _), fact in told.items() if epoch not in lost)
     for fact, times in (kept - facts).items():
         if fact in facts:
@@ -263,16 +268,16 @@ def _versions(told: Told) -> Iterator[Violation]:
             newest[key] = fact.version
 
 
-def _causes(commits: Sequence[Commit], told: Told, numbers: Mapping[str, int]) -> Iterator[Violation]:
+def _causes(commits: Sequence[Commit], told: Told) -> Iterator[Violation]:
     """What one transaction saw of another comes after it, and its own statements come in their order."""
     occurrences: dict[Fact, list[Commit]] = defaultdict(list)
     for commit in commits:
         occurrences[commit.fact].append(commit)
-    # From the end: what an epoch told that a fail-over then lost has no commit, though a later one may look the same.
+    # From the end: what a new epoch leaves out comes before it.
     matched = [
         (seq, occurrences[fact].pop())
         for (epoch, seq), fact in sorted(told.items(), reverse=True)
-        if occurrences.get(fact) and epoch in numbers.values()
+        if epoch >= 0 and occurrences.get(fact)
     ]
     later: list[int] = []  # transactions that come after, sorted
     statements: dict[int, float] = {}

@@ -167,17 +167,22 @@ class _Link:
         while chunk := await source.read(_CHUNK_BYTES):
             if sink is not self._client and len(self._said) < _SAID_BYTES:
                 self._said += chunk[:_SAID_BYTES]
-            weather = await self._network.passable(self)
-            if weather.refused:
-                raise ConnectionResetError
-            for start in range(0, len(chunk), weather.piece_bytes):
-                if weather.delay_s or weather.jitter_s:
-                    await asyncio.sleep(weather.delay_s + self._network.random.uniform(0, weather.jitter_s))
-                if not (self._half_closed and sink is self._client):
-                    sink.write(chunk[start : start + weather.piece_bytes])
-                    await sink.drain()
+            while chunk:
+                chunk = await self._pass_piece(chunk, sink)
         if not sink.is_closing():
             sink.write_eof()
+
+    async def _pass_piece(self, chunk: bytes, sink: asyncio.StreamWriter) -> bytes:
+        """What is left of it. The weather may change between two pieces."""
+        weather = await self._network.passable(self)
+        if weather.refused:
+            raise ConnectionResetError
+        if weather.delay_s or weather.jitter_s:
+            await asyncio.sleep(weather.delay_s + self._network.random.uniform(0, weather.jitter_s))
+        if not (self._half_closed and sink is self._client):
+            sink.write(chunk[: weather.piece_bytes])
+            await sink.drain()
+        return chunk[weather.piece_bytes :]
 
 
 @asynccontextmanager

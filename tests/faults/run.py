@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tests.faults import of_load, of_networks, of_postgres, of_services
 from tests.faults.catalogue import CATALOGUE, Fault
-from tests.faults.history import Violation, violations
+from tests.faults.history import Reset, Violation, violations
 from tests.faults.stage import PATIENCE_S, Stage, staged
 from tests.postgres.servers import TestServer, running
 
@@ -27,8 +27,9 @@ Tell = Callable[[str], None]
 
 
 class Outcome(NamedTuple):
-    """What one run showed. `committed` are changes, `received` what all clients together were told of them; `live_s`
-    the seconds from the end of the last fault until every client was told of a new change."""
+    """What one run showed. `committed` are changes, `received` what all clients together were told of them,
+    `resets` those that the faults explain among them; `live_s` the seconds from the end of the last fault until every
+    client was told of a new change."""
 
     faults: str
     seed: int
@@ -36,6 +37,7 @@ class Outcome(NamedTuple):
     received: int
     clients: int
     connections: int
+    resets: int
     violations: list[Violation]
     complaints: list[str]
     live_s: float
@@ -85,6 +87,7 @@ async def act(faults: Sequence[Fault], seed: int, postgres: TestServer, tell: Te
             sum(client.events for client in stage.clients),
             len(stage.clients),
             sum(client.connections for client in stage.clients),
+            sum(isinstance(item, Reset) for one in received for item in one.items),
             [*stuck, *found],
             said,
             live_s,

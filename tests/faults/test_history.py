@@ -152,12 +152,13 @@ def test_what_a_fail_over_lost_may_have_been_told() -> None:
     assert "was not committed" in found(*items, truth=committed(epochs=("e", "f"), resets=resets))[0]
 
 
-def test_what_was_lost_and_written_again_alike_counts_where_it_was_written_again() -> None:
-    """The same version with the same content, told in both epochs: the transaction that it saw came between."""
+def test_what_was_lost_and_written_again_alike_is_another_change() -> None:
+    """The same version with the same content, told before it was lost, and then of a transaction that saw a later one;
+    the new epoch left it out, since its snapshot contains it."""
     commits = [Commit(NEW, 1, 1), Commit(TRADE, 2, 2), Commit(FILLED, 3, 3)]
-    items = [opened(0), *whole([NEW, FILLED]), Reset("epoch-changed"), snapshot(1, "f", a=1)]
-    truth = committed(commits, ("e", "f"), frozenset({"epoch-changed"}), lost=frozenset({"e"}))
-    assert found(*items, *whole([TRADE, FILLED], 2, "f"), truth=truth) == []
+    items = [opened(0), *whole([NEW, FILLED]), Reset("epoch-changed"), snapshot(1, "f", a=2), *whole([TRADE], 2, "f")]
+    resets = frozenset({"epoch-changed"})
+    assert found(*items, truth=committed(commits, ("e", "f"), resets, lost=frozenset({"e"}))) == []
 
 
 def test_a_client_that_merges_may_leave_out_but_not_repeat() -> None:
