@@ -64,4 +64,4 @@ class HubWorld(RuleBasedStateMachine):
 
 
 TestHubWorld = HubWorld.TestCase
-TestHubWorld.settings = settings(deadline=None)
+TestHubWorld.settings = settings(deadline=None, stateful_step_count=120)

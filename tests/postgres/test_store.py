@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from psycopg2.extensions import cursor
 
 from orderstream.errors import InvalidParameter, NotFound
 from orderstream.postgres.pool import Pool
+from orderstream.postgres.queries import query
 from orderstream.postgres.store import PostgresStore, StoreSettings
 from tests.postgres.feed import Steps, insert_order, insert_orders, opened
 
@@ -158,3 +160,23 @@ async def test_order_is_shown_to_its_user_alone(
         return
     with pytest.raises(NotFound, match="no such order"):
         await store.order(asker, order_id or own)
+
+
+async def test_page_of_a_replay_costs_what_it_takes_where_statistics_are_old(at: cursor) -> None:
+    """A bulk update in front of a client is read page by page, not whole for each page: found by the fault runner."""
+    at.execute("analyze orderstream.events")
+    at.execute(
+        "insert into orderstream.events (position, user_id, seq, epoch, event, body, written_at)"
+        " select n, 'ann', n, epoch, 'order', '{}', now() from orderstream.epochs, generate_series(1, 20000) n"
+    )
+    page = {"user_id": "ann", "after": 1000, "max_events": 50}
+    at.execute(f"explain (analyze, format json) {query('events_after')}", page)
+    [([explained],)] = at.fetchall()
+    assert max(rows_of(explained["Plan"])) == 50
+
+
+def rows_of(plan: dict[str, Any]) -> Iterator[float]:
+    """Of every node."""
+    yield plan["Actual Rows"]
+    for below in plan.get("Plans", []):
+        yield from rows_of(below)
