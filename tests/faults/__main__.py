@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from tests.faults.catalogue import Fault
+from tests.faults.history import KINDS
 from tests.faults.run import CATALOGUE, Outcome, act, server
 from tests.postgres.servers import NAMES, TestServer
 
@@ -16,6 +17,8 @@ _COLUMNS = (
     *("faults", "seed", "changes", "events", "connections", "resets"),
     *("lost", "twice", "misordered", "other", "live after"),
 )
+_TABLED = ("lost", "duplicated", "misordered")
+_OTHER = tuple(kind for kind in KINDS if kind not in _TABLED)
 _SHOWN = 12
 
 
@@ -104,8 +107,8 @@ def _table(outcomes: Sequence[Outcome]) -> None:
         (
             *(outcome.faults, outcome.seed, outcome.committed, outcome.received),
             *(outcome.connections, outcome.resets),
-            *(outcome.count(kind) for kind in ("lost", "duplicated", "misordered")),
-            outcome.count("foreign", "reset", "state", "broken") + len(outcome.complaints),
+            *(outcome.count(kind) for kind in _TABLED),
+            outcome.count(*_OTHER) + len(outcome.complaints),
             f"{outcome.live_s:.1f} s",
         )
         for outcome in outcomes

@@ -6,6 +6,10 @@ from typing import Any, NamedTuple
 
 from tests.faults.stage import Stage
 
+# With the stage's settings: a client's silence of 2.5 s, a query of 3 s and a dead session of 2 s are noticed one after
+# the other at worst, and each is answered by another attempt within a second.
+LIVE_S = 10.0
+
 Begin = Callable[[Stage], AbstractAsyncContextManager[None]]
 
 
@@ -22,6 +26,7 @@ class Fault(NamedTuple):
     writes_fail: bool  # where it does not, no order's transaction may
     private: bool  # leaves a server behind that is of no use to the next
     disk_bytes: int  # the server's own file system, of that size; 0: none
+    live_s: float  # how long all may take to be live again after it
     needs: str  # what this machine lacks for it; empty: nothing
 
 
@@ -35,6 +40,7 @@ def fault(
     writes_fail: bool = False,
     private: bool = False,
     disk_bytes: int = 0,
+    live_s: float = LIVE_S,
     needs: str = "",
     **staged: Any,
 ) -> Callable[[Callable[[Stage], AsyncIterator[None]]], Begin]:
@@ -43,9 +49,9 @@ def fault(
     def enter(begin: Callable[[Stage], AsyncIterator[None]]) -> Begin:
         name, during = begin.__name__.replace("_", "-"), asynccontextmanager(begin)
         says = " ".join((begin.__doc__ or "").split())
-        shortest, longest = lasts_s[0], lasts_s[-1]
         CATALOGUE[name] = Fault(
-            name, says, during, (shortest, longest), staged, resets, complaints, writes_fail, private, disk_bytes, needs
+            *(name, says, during, (lasts_s[0], lasts_s[-1]), staged, resets, complaints),
+            *(writes_fail, private, disk_bytes, live_s, needs),
         )
         return during
 

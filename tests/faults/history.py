@@ -94,7 +94,7 @@ class Violation(NamedTuple):
     line: str
 
 
-KINDS = ("lost", "duplicated", "misordered", "foreign", "reset", "state", "broken")
+KINDS = ("lost", "duplicated", "misordered", "foreign", "reset", "state", "broken", "late")
 
 
 class Committed(NamedTuple):

@@ -34,7 +34,8 @@ STRANGE = [
 ]
 
 
-@fault(0)
+# 200,000 events to each of two clients take their time.
+@fault(0, live_s=120.0)
 async def bulk_update(stage: Stage) -> AsyncIterator[None]:
     """100,000 orders of one user, whom two clients follow, are inserted in one statement and updated in another."""
     with closing(psycopg2.connect(stage.database)) as session, session.cursor() as cursor:

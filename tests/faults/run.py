@@ -67,7 +67,11 @@ async def act(faults: Sequence[Fault], seed: int, postgres: TestServer, tell: Te
         await asyncio.gather(
             *[_one(stage, fault, after, last, tell) for fault, after, last in zip(faults, starts, lasts, strict=True)]
         )
-        live_s = await _live(stage, stuck)
+        live_s, allowed_s = await _live(stage, stuck), max(fault.live_s for fault in faults)
+        if live_s > allowed_s:
+            stuck.append(
+                Violation("late", f"all were live again after {live_s:.1f} s, and {allowed_s:.0f} s are allowed")
+            )
         tell(f"live again after {live_s:.1f} s")
         await asyncio.sleep(chance.uniform(*CALM_S))
         stage.gate.shut()

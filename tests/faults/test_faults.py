@@ -1,5 +1,6 @@
 """The fault runner: a fixed set of faults, chosen for what they found; and that it would see what goes wrong."""
 
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -65,10 +66,16 @@ async def sabotage(stage: Stage) -> AsyncIterator[None]:
 @pytest.mark.system
 async def test_what_goes_wrong_in_the_product_is_called_out(own_server: TestServer) -> None:
     """A change that was never told, one that was told twice, and one told to the wrong user."""
-    fault = Fault("sabotage", "", sabotage, (0, 0), {}, frozenset(), frozenset(), False, False, 0, "")
+    fault = Fault("sabotage", "", sabotage, (0, 0), {}, frozenset(), frozenset(), False, False, 0, 10.0, "")
     outcome = await act([fault], 1, own_server)
     assert {"lost", "duplicated", "foreign"} <= {violation.kind for violation in outcome.violations}
     assert not outcome.good
+
+
+def test_matrix_in_the_documentation_is_of_the_faults_there_are() -> None:
+    """Each has its row, under its name."""
+    document = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `([a-z-]+)` \|", document, re.MULTILINE)) == sorted(CATALOGUE)
 
 
 def test_unknown_fault_is_refused_in_one_line() -> None:
