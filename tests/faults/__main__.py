@@ -41,7 +41,8 @@ def main() -> int:
                 outcomes.append(_run(faults, seed + number, servers.of(faults)))
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
-    _table(outcomes)
+    finally:
+        _table(outcomes)
     return 0 if all(outcome.good for outcome in outcomes) else 1
 
 

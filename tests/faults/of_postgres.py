@@ -210,7 +210,14 @@ async def standby_promoted(stage: Stage) -> AsyncIterator[None]:
         yield
 
 
-@fault(0, 1, private=True, resets=frozenset({"epoch-changed"}), complaints=_SET_BACK, writes_fail=True)
+# Until the epoch is renewed, a cursor of what was lost is one ahead of the new server.
+@fault(
+    *(0, 1),
+    private=True,
+    resets=frozenset({"epoch-changed", "cursor-ahead"}),
+    complaints=_SET_BACK,
+    writes_fail=True,
+)
 async def standby_promoted_with_loss(stage: Stage) -> AsyncIterator[None]:
     """The server dies, and a standby that missed the last two seconds is promoted: clients know what never was."""
     async for _ in _promoted(stage, loses=True):

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg2
+
 from tests.faults import of_load, of_networks, of_postgres, of_services
 from tests.faults.catalogue import CATALOGUE, Fault
 from tests.faults.history import Reset, Violation, violations
@@ -64,9 +66,16 @@ async def act(faults: Sequence[Fault], seed: int, postgres: TestServer, tell: Te
         await asyncio.sleep(chance.uniform(*CALM_S))
         starts = [chance.uniform(0, SPREAD_S if len(faults) > 1 else 0) for _ in faults]
         lasts = [chance.uniform(*fault.lasts_s) for fault in faults]
-        await asyncio.gather(
-            *[_one(stage, fault, after, last, tell) for fault, after, last in zip(faults, starts, lasts, strict=True)]
+        ends = await asyncio.gather(
+            *[_one(stage, fault, after, last, tell) for fault, after, last in zip(faults, starts, lasts, strict=True)],
+            return_exceptions=True,
         )
+        for fault, end in zip(faults, ends, strict=True):
+            # One fault's session may be another one's victim.
+            if isinstance(end, psycopg2.Error) and any(other.writes_fail for other in faults if other is not fault):
+                tell(f"{fault.name} was cut short: {str(end).strip().splitlines()[0]}")
+            elif isinstance(end, BaseException):
+                raise end
         live_s, allowed_s = await _live(stage, stuck), max(fault.live_s for fault in faults)
         if live_s > allowed_s:
             stuck.append(

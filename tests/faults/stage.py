@@ -105,6 +105,7 @@ class Stage:
         return [client for client in self.clients if isinstance(client, RawClient)]
 
     def execute(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """One statement, committed. Raises psycopg2.Error, also where another fault has the database."""
         return execute(self.database, sql, *arguments)
 
     async def leader(self) -> int | None:
