@@ -1,1 +1,1 @@
-"""All that is tested; a package, because a library that we install brings one of the same name."""
+"""A package of that name, since a library of ours installs one too."""

@@ -25,6 +25,7 @@ TIERS = {
     "faults": 5,
     "system": 5,
     "clients": 6,
+    "breaks": 6,
     "prometheus": 6,
     "proxies": 6,
     "browser": 7,
@@ -32,7 +33,7 @@ TIERS = {
 
 # What differs between versions of Postgres is the SQL, and all of that is tested on each of them. For what stands above
 # it one version does, but for the tests that are marked every_postgres: the whole way of an event.
-ABOVE_SQL = {"web", "demo", "doctor", "faults", "system", "clients", "prometheus", "proxies", "browser"}
+ABOVE_SQL = {"web", "demo", "doctor", "faults", "system", "clients", "breaks", "prometheus", "proxies", "browser"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

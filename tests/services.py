@@ -80,7 +80,7 @@ class ServiceProcess(Address):
 
     def __init__(self, database: str, environment: Mapping[str, str] | None = None, **settings: Any) -> None:
         super().__init__()
-        chosen = self.settings(database) | {"log_format": "json"} | settings
+        self.chosen = chosen = self.settings(database) | {"log_format": "json"} | settings
         self._environment = (
             {name: value for name, value in os.environ.items() if not name.startswith("ORDERSTREAM_")}
             | {f"ORDERSTREAM_{key.upper()}": str(value) for key, value in chosen.items() if value is not None}
@@ -116,6 +116,11 @@ class ServiceProcess(Address):
         )
         self._reader = asyncio.create_task(self._read())
 
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
     async def ready(self) -> None:
         """Returns once it takes connections."""
         await self.logged("serving")
@@ -135,12 +140,6 @@ class ServiceProcess(Address):
         """The lines of that event with those fields, so far."""
         wanted = {"event": event, **fields}.items()
         return [line for line in self.lines if wanted <= _flat(line).items()]
-
-    @property
-    def pid(self) -> int:
-        """Of the child."""
-        assert self._child is not None
-        return self._child.pid
 
     def stop(self) -> None:
         """SIGTERM: drain, then end."""
