@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.postgres.servers import NAMES, TestServer, binaries, running
+
+# For a search by hand: --hypothesis-profile long.
+hypothesis.settings.register_profile("long", max_examples=3000, stateful_step_count=150, deadline=None)
 
 # Folder -> when its tests run; those not named come after the core.
 TIERS = {
@@ -19,6 +23,7 @@ TIERS = {
     "demo": 4,
     "ingest": 4,
     "doctor": 4,
+    "faults": 5,
     "system": 5,
     "clients": 6,
     "breaks": 6,
@@ -29,7 +34,7 @@ TIERS = {
 
 # What differs between versions of Postgres is the SQL, and all of that is tested on each of them. For what stands above
 # it one version does, but for the tests that are marked every_postgres: the whole way of an event.
-ABOVE_SQL = {"web", "demo", "ingest", "doctor", "system", "clients", "breaks", "prometheus", "proxies", "browser"}
+ABOVE_SQL = TIERS.keys() - {"core", "postgres"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

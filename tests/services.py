@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -28,13 +28,15 @@ class Address:
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin_url = f"http://127.0.0.1:{self.admin_port}"
 
-    def jwt(self, user: str, expires_s: float = 3600.0) -> str:
+    @staticmethod
+    def jwt(user: str, expires_s: float = 3600.0) -> str:
         """A credential of `user`, in force for so long from now (negative: expired)."""
         return jwt.issue(SECRET, user, expires_s)
 
-    def bearer(self, user: str, expires_s: float = 3600.0) -> dict[str, str]:
+    @staticmethod
+    def bearer(user: str, expires_s: float = 3600.0) -> dict[str, str]:
         """The header that carries it."""
-        return {"Authorization": f"Bearer {self.jwt(user, expires_s)}"}
+        return {"Authorization": f"Bearer {Address.jwt(user, expires_s)}"}
 
     def settings(self, database: str) -> dict[str, Any]:
         """What every service of a test is told; times short enough to wait for."""
@@ -76,12 +78,14 @@ class ServiceProcess(Address):
 
     program: tuple[str, ...] = ("-m", "orderstream.cli", "serve")
 
-    def __init__(self, database: str, **settings: Any) -> None:
+    def __init__(self, database: str, environment: Mapping[str, str] | None = None, **settings: Any) -> None:
         super().__init__()
         self.chosen = chosen = self.settings(database) | {"log_format": "json"} | settings
-        self._environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("ORDERSTREAM_")
-        } | {f"ORDERSTREAM_{key.upper()}": str(value) for key, value in chosen.items() if value is not None}
+        self._environment = (
+            {name: value for name, value in os.environ.items() if not name.startswith("ORDERSTREAM_")}
+            | {f"ORDERSTREAM_{key.upper()}": str(value) for key, value in chosen.items() if value is not None}
+            | dict(environment or {})
+        )
         self._child: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._grew = asyncio.Condition()

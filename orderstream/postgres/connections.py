@@ -153,15 +153,26 @@ async def _connect(database_url: str, name: str, timeout_s: float, liveness: Map
     return connection
 
 
+class _Connection(aiopg.Connection):
+    """aiopg's, leaving nothing behind where the loop would not watch its socket."""
+
+    def __init__(self, database_url: str, *, timeout: float, **options: Any) -> None:
+        try:
+            super().__init__(database_url, timeout, False, **options)
+        except (RuntimeError, OSError) as error:
+            # uvloop keeps the dead handle of a socket that libpq closed under its hands, and refuses every later socket
+            # of that number: which the next attempt's would be.
+            self._loop.remove_reader(self._conn.fileno())
+            self._conn.close()
+            raise psycopg2.OperationalError(str(error)) from error
+
+
 async def _first_that_answers(database_url: str, **options: Any) -> aiopg.Connection:
     for server in await reachable(database_url):
         try:
-            return await aiopg.connect(database_url, **server, **options)
+            return await _Connection(database_url, **server, **options)
         except psycopg2.OperationalError as error:
             refused = error
-        except RuntimeError as error:
-            # uvloop, of a socket that libpq closed under its hands.
-            refused = psycopg2.OperationalError(str(error))
     raise refused
 
 

@@ -98,7 +98,9 @@ class Verifier:
 
     def _refuse_long(self, expires_at: float, issued_at: object) -> None:
         """One that outlived the memory of its session's end would be good again after it."""
-        since = issued_at if isinstance(issued_at, (int, float)) else self._now()
+        # What was issued in our future is not the younger for it. NaN is not smaller than anything, so min gives ours.
+        now = self._now()
+        since = min(now + self._settings.jwt_leeway_s, issued_at) if isinstance(issued_at, (int, float)) else now
         if expires_at - since > self._settings.revocation_keep_s:
             raise Unauthorized("the JWT is good for longer than any may be", _INVALID)
 
@@ -143,8 +145,9 @@ def claims(encoded: str, keys: Sequence[Key], settings: JwtSettings) -> dict[str
 
 
 def _decoded(encoded: str, key: Key, settings: JwtSettings) -> dict[str, Any]:
-    # Unchecked, PyJWT would refuse every JWT that names an audience.
-    options: Any = {"require": ["exp", "sub"], "verify_aud": bool(settings.jwt_audience)}
+    # Unchecked, PyJWT would refuse every JWT that names an audience; and every new one while our clock is behind: it
+    # takes `iat` for what `nbf` is (RFC 7519 section 4.1.6: it says how old a JWT is).
+    options: Any = {"require": ["exp", "sub"], "verify_aud": bool(settings.jwt_audience), "verify_iat": False}
     try:
         return jwt.decode(
             encoded,

@@ -11,7 +11,7 @@ from orderstream.settings import Settings
 from tests.clients.programs import program
 from tests.clients.record import Record
 from tests.ports import free_port
-from tests.services import ServiceProcess
+from tests.services import Address
 
 # Another port is another origin, and the same site, so the cookie goes with it; `localhost` would be another site.
 _OTHER_PORT = free_port()
@@ -39,7 +39,7 @@ _FLAGS = (
 
 
 @asynccontextmanager
-async def own_page(service: ServiceProcess, record: Record) -> AsyncIterator[Page]:
+async def own_page(service: Address, record: Record) -> AsyncIterator[Page]:
     """A page of the service's origin that reports to the record; it has opened nothing yet."""
     async with _blank(record) as page:
         # The service has no page to offer: the browser gets this one from us, and everything after it by itself.
@@ -65,23 +65,23 @@ async def other_page(record: Record) -> AsyncIterator[Page]:
         await runner.cleanup()
 
 
-async def log_in(page: Page, service: ServiceProcess, jwt: str) -> None:
+async def log_in(page: Page, service: Address, jwt: str) -> None:
     """Sets the cookie, as the login service does."""
     await page.context.add_cookies([{"name": COOKIE, "value": jwt, "url": service.url, "httpOnly": True}])
 
 
-async def follow(page: Page, service: ServiceProcess, query: str = "") -> None:
+async def follow(page: Page, service: Address, query: str = "") -> None:
     """Opens the stream."""
     await page.evaluate(_OPEN, f"{service.url}/v1/orders/stream{query}")
 
 
-async def ticket(page: Page, service: ServiceProcess, jwt: str) -> str:
+async def ticket(page: Page, service: Address, jwt: str) -> str:
     """One that the page fetches with a JWT that it holds itself."""
     return str(await page.evaluate(_TICKET, [f"{service.url}/v1/tickets", jwt]))
 
 
 @asynccontextmanager
-async def same_origin(service: ServiceProcess, user: str, record: Record) -> AsyncIterator[None]:
+async def same_origin(service: Address, user: str, record: Record) -> AsyncIterator[None]:
     """A page that the service itself could have served."""
     async with own_page(service, record) as page:
         await log_in(page, service, service.jwt(user))
@@ -90,7 +90,7 @@ async def same_origin(service: ServiceProcess, user: str, record: Record) -> Asy
 
 
 @asynccontextmanager
-async def allowed_origin(service: ServiceProcess, user: str, record: Record) -> AsyncIterator[None]:
+async def allowed_origin(service: Address, user: str, record: Record) -> AsyncIterator[None]:
     """A page of another origin, which `cors_origins` names."""
     async with other_page(record) as page:
         await log_in(page, service, service.jwt(user))

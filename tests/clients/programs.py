@@ -16,10 +16,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from aiohttp_sse_client2.client import EventSource
 from httpx_sse import aconnect_sse
 
 from tests.clients.record import Record
-from tests.services import ServiceProcess
+from tests.services import Address
 
 _HERE = Path(__file__).parent
 _STREAM = "/v1/orders/stream"
@@ -42,7 +43,7 @@ def missing(what: str) -> str:
 
 
 @asynccontextmanager
-async def curl(service: ServiceProcess, user: str, record: Record) -> AsyncIterator[None]:
+async def curl(service: Address, user: str, record: Record) -> AsyncIterator[None]:
     """curl in a loop of the shell."""
     program("curl")
     async with _lines(program("bash"), "follow.sh", service, user) as lines:
@@ -62,22 +63,40 @@ async def curl(service: ServiceProcess, user: str, record: Record) -> AsyncItera
 
 
 @asynccontextmanager
-async def eventsource(service: ServiceProcess, user: str, record: Record) -> AsyncIterator[None]:
+async def eventsource(service: Address, user: str, record: Record) -> AsyncIterator[None]:
     """The npm package eventsource, with a fetch that carries a bearer."""
-    node = program("node")
-    if not (_HERE / "node_modules" / "eventsource").exists():
-        missing("the npm package eventsource")
-    async with (
-        _lines(node, "follow.js", service, user) as lines,
-        _reading(lines, lambda line: record.tell(json.loads(line))),
-    ):
+    async with _node("eventsource", "follow.js", service, user, record):
         yield
 
 
 @asynccontextmanager
-async def httpx_sse(service: ServiceProcess, user: str, record: Record) -> AsyncIterator[None]:
+async def eventsource_parser(service: Address, user: str, record: Record) -> AsyncIterator[None]:
+    """The npm package eventsource-parser, which only parses: one connection."""
+    async with _node("eventsource-parser", "parse.js", service, user, record):
+        yield
+
+
+@asynccontextmanager
+async def httpx_sse(service: Address, user: str, record: Record) -> AsyncIterator[None]:
     """The PyPI package httpx-sse, in the loop that it leaves to its users."""
     following = asyncio.create_task(_follow(service.url + _STREAM, service.bearer(user), record))
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+
+
+@asynccontextmanager
+async def aiohttp_sse_client(service: Address, user: str, record: Record) -> AsyncIterator[None]:
+    """The PyPI package aiohttp-sse-client2."""
+
+    async def follow() -> None:
+        async with EventSource(service.url + _STREAM, headers=service.bearer(user)) as source:
+            async for event in source:
+                record.tell({"name": event.type, "id": event.last_event_id, "body": event.data})
+
+    following = asyncio.create_task(follow())
     try:
         yield
     finally:
@@ -105,9 +124,19 @@ async def _follow(url: str, headers: dict[str, str], record: Record) -> None:
 
 
 @asynccontextmanager
-async def _lines(
-    interpreter: str, script: str, service: ServiceProcess, user: str
-) -> AsyncIterator[asyncio.StreamReader]:
+async def _node(package: str, script: str, service: Address, user: str, record: Record) -> AsyncIterator[None]:
+    node = program("node")
+    if not (_HERE / "node_modules" / package).exists():
+        missing(f"the npm package {package}")
+    async with (
+        _lines(node, script, service, user) as lines,
+        _reading(lines, lambda line: record.tell(json.loads(line))),
+    ):
+        yield
+
+
+@asynccontextmanager
+async def _lines(interpreter: str, script: str, service: Address, user: str) -> AsyncIterator[asyncio.StreamReader]:
     """What a script of this folder prints; it and all that it started are ended with the block."""
     child = await asyncio.create_subprocess_exec(
         interpreter,

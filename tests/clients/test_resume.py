@@ -8,11 +8,11 @@ import pytest
 from tests.clients import chromium, programs
 from tests.clients.record import Record
 from tests.clients.trade import ORDERS, USER, Trade, opened, trading
-from tests.services import ServiceProcess
+from tests.services import Address, ServiceProcess
 
 pytestmark = pytest.mark.system
 
-Client = Callable[[ServiceProcess, str, Record], AbstractAsyncContextManager[None]]
+Client = Callable[[Address, str, Record], AbstractAsyncContextManager[None]]
 
 CLIENTS = {
     "chromium-same-origin": chromium.same_origin,

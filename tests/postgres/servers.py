@@ -73,6 +73,17 @@ class TestServer(EmbeddedPostgres):
                 cursor.execute(sql)
                 return cursor.fetchall() if cursor.description else []
 
+    def standby(self) -> "TestServer":
+        """A server that started as a copy of this one and follows it; to be closed."""
+        standby = TestServer(self.home / "standby", self.name)
+        standby._run("pg_basebackup", "-R", "-c", "fast", "-d", self.dsn())
+        standby.start()
+        return standby
+
+    def promote(self) -> None:
+        """A standby becomes a server of its own; returns when it is one."""
+        self._run("pg_ctl", "promote", "-w")
+
     def kill(self) -> None:
         """SIGKILL for every program of the server at once; returns when all are gone."""
         assert self.pid is not None, "the server does not run"

@@ -12,11 +12,11 @@ import pytest
 from orderstream.postgres import epoch
 from orderstream.postgres.follower import Follower
 from orderstream.postgres.queries import query
+from tests.hub_world import Client
 from tests.postgres.feed import CountingMeter, committed_events, insert_order, opened, run, sequencing
 from tests.postgres.publishing import Recorder, following
 from tests.postgres.servers import TestServer
 from tests.services import running_service
-from tests.test_hub import Client
 from tests.waiting import eventually
 
 WAITS = "select 1 from pg_locks where relation = 'orderstream.checkpoints'::regclass and not granted"

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from psycopg2.extensions import cursor
@@ -187,3 +188,23 @@ def test_history_is_read_by_indexes(database: str, name: str) -> None:
     plan = [line for (line,) in run(database, f"explain {query(name)}", {"user_id": "u7"} | HISTORY[name])]
     # There are a handful of epochs.
     assert [line for line in plan if "Seq Scan" in line and " on epochs " not in line] == []
+
+
+async def test_page_of_a_replay_costs_what_it_takes_where_statistics_are_old(at: cursor) -> None:
+    """A bulk update in front of a client is read page by page, not whole for each page: found by the fault runner."""
+    at.execute("analyze orderstream.events")
+    at.execute(
+        "insert into orderstream.events (position, user_id, seq, epoch, event, body, written_at)"
+        " select n, 'ann', n, epoch, 'order', '{}', now() from orderstream.epochs, generate_series(1, 20000) n"
+    )
+    page = {"user_id": "ann", "after": 1000, "max_events": 50}
+    at.execute(f"explain (analyze, format json) {query('events_after')}", page)
+    [([explained],)] = at.fetchall()
+    assert max(rows_of(explained["Plan"])) == 50
+
+
+def rows_of(plan: dict[str, Any]) -> Iterator[float]:
+    """Of every node."""
+    yield plan["Actual Rows"]
+    for below in plan.get("Plans", []):
+        yield from rows_of(below)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -23,12 +23,12 @@ class Frame(NamedTuple):
     id: str | None
 
 
-def parse(block: bytes) -> Frame:
-    """Of the lines between two blank ones."""
+def parse(block: bytes, loads: Callable[[str], Any] = json.loads) -> Frame:
+    """Of the lines between two blank ones; `loads` reads the JSON."""
     fields = dict(line.split(": ", 1) for line in block.decode().split("\n"))
     if "event" not in fields:
         return Frame("retry", int(fields["retry"]), None)
-    return Frame(fields["event"], json.loads(fields["data"]), fields.get("id"))
+    return Frame(fields["event"], loads(fields["data"]), fields.get("id"))
 
 
 class Stream:

@@ -5,17 +5,18 @@ By itself, and mostly waiting: what a minute of it shows is not shown faster.
 
 import asyncio
 import statistics
-import threading
 from contextlib import AsyncExitStack, closing
 
 import psycopg2
 import pytest
 
+from tests.faults.audit import committed
+from tests.faults.clients import clients_of, running
+from tests.faults.history import violations
+from tests.faults.writers import USERS, Gate, Writer, deadlocks, prepare
 from tests.postgres.servers import TestServer
 from tests.services import ServiceProcess
-from tests.system.history import violations
 from tests.system.tables import epoch_of, keep_awake
-from tests.system.workload import USERS, Writer, clients_of, committed, deadlocks, prepare, running
 
 HOLD_S = 60.0
 WRITERS = 3
@@ -32,10 +33,7 @@ async def test_nobody_is_delayed_while_a_write_transaction_is_open_for_a_minute(
 ) -> None:
     """What others commit meanwhile arrives as if it were not there, on the same user's streams too; its own changes
     arrive when it commits, and nothing is lost or told twice."""
-    over = threading.Event()
-
-    def paced() -> None:
-        over.wait(PAUSE_S)
+    gate = Gate(WRITERS * int(HOLD_S / PAUSE_S), PAUSE_S)
 
     async with AsyncExitStack() as stack:
         services = [await stack.enter_async_context(ServiceProcess(database)) for _ in range(2)]
@@ -44,11 +42,11 @@ async def test_nobody_is_delayed_while_a_write_transaction_is_open_for_a_minute(
         clients = clients_of(seed, services, epoch_of(database))
         following = await stack.enter_async_context(running(clients))
         # A test that fails does not wait for its writers' minute.
-        stack.callback(over.set)
+        stack.callback(gate.shut)
         with closing(psycopg2.connect(database)) as left_open, left_open.cursor() as cursor:
             keep_awake(database, cursor, USERS[0])
-            writers = [Writer(database, seed, number, shared) for number in range(WRITERS)]
-            writing = [asyncio.to_thread(one.run, int(HOLD_S / PAUSE_S), paced) for one in writers]
+            writers = [Writer(lambda: database, seed, number, shared) for number in range(WRITERS)]
+            writing = [asyncio.to_thread(one.run, gate) for one in writers]
             await asyncio.gather(asyncio.sleep(HOLD_S), *writing)
             await following.reached(committed(database))
             ages_s = sorted(age_s for client in clients for age_s in client.ages_s)
@@ -59,4 +57,5 @@ async def test_nobody_is_delayed_while_a_write_transaction_is_open_for_a_minute(
     assert ages_s[-1] < LATEST_S
     assert statistics.median(ages_s) < USUALLY_S
     assert violations(truth, [client.received for client in clients]) == []
+    assert [writer.failures for writer in writers] == [[]] * WRITERS
     assert deadlocks(postgres, database) == 0

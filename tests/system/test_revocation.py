@@ -11,10 +11,10 @@ import jwt
 import pytest
 from psycopg2.extensions import parse_dsn
 
+from tests.faults.network import Weather, network
 from tests.postgres.servers import TestServer
 from tests.services import SECRET, RunningService, ServiceProcess, running_service
 from tests.system.clients import ENDLESS, Stream
-from tests.system.relay import relay
 from tests.system.tables import execute, write_orders
 from tests.waiting import eventually
 
@@ -176,7 +176,7 @@ async def test_process_that_does_not_hear_of_revocations_shows_nothing_new(
     and readiness says why. When it hears again the device is told, and the other has missed nothing."""
     database = private_postgres.dsn(private_postgres.create_database())
     settings = SETTINGS | {"heartbeat_s": 0.2, "query_timeout_s": 3.0}
-    async with relay(private_postgres.tcp_port) as between, AsyncExitStack() as services:
+    async with network(private_postgres.tcp_port) as between, AsyncExitStack() as services:
         afar = f"postgresql://postgres@127.0.0.1:{between.port}/{parse_dsn(database)['dbname']}"
         # The first is elected.
         at = [await services.enter_async_context(running_service(dsn, **settings)) for dsn in (
@@ -186,14 +186,13 @@ async def test_process_that_does_not_hear_of_revocations_shows_nothing_new(
         await eventually(lambda: at[0].service.sequencer.leading)
         kept, lost = await opened(client, there, device("laptop")), await opened(client, there, device("phone"))
         elsewhere = await opened(client, here, device("tab"))
-        between.cut("orderstream revocations")
-        await eventually(lambda: there.service.checks()["revocations"] is not None, within_s=SOON_S)
-        assert await log_out(client, here, "phone", by=device("tab")) == 204
-        write_orders(database, "ann", 3)
-        for _ in range(3):
-            await elsewhere.until("order")
-        assert await status(client, there, "/v1/orders", device("phone")) == 503
-        between.mend()
+        with between.weather(Weather(refused=True), "orderstream revocations"):
+            await eventually(lambda: there.service.checks()["revocations"] is not None, within_s=SOON_S)
+            assert await log_out(client, here, "phone", by=device("tab")) == 204
+            write_orders(database, "ann", 3)
+            for _ in range(3):
+                await elsewhere.until("order")
+            assert await status(client, there, "/v1/orders", device("phone")) == 503
         for _ in range(3):
             await kept.until("order")
         told = await lost.rest()

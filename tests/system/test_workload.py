@@ -8,11 +8,13 @@ from contextlib import AsyncExitStack, closing
 import psycopg2
 import pytest
 
+from tests.faults.audit import committed
+from tests.faults.clients import RawClient, clients_of, running
+from tests.faults.history import violations
+from tests.faults.writers import USERS, Gate, Writer, deadlocks, prepare
 from tests.postgres.servers import TestServer
 from tests.services import PATIENCE_S, ServiceProcess
-from tests.system.history import violations
 from tests.system.tables import epoch_of, insert_order
-from tests.system.workload import USERS, Client, Gate, Writer, clients_of, committed, deadlocks, prepare, running
 from tests.waiting import eventually
 
 WRITERS = 6
@@ -35,10 +37,10 @@ async def test_every_client_receives_what_was_committed(
         await asyncio.gather(first.ready(), second.ready())
         clients = clients_of(seed, [first, second], epoch_of(database))
         following = await stack.enter_async_context(running(clients))
-        gate = Gate()
+        gate = Gate(WRITERS * TRANSACTIONS)
         third, half = gate.at(WRITERS * TRANSACTIONS // 3), gate.at(WRITERS * TRANSACTIONS // 2)
-        writers = [Writer(database, seed, number, shared) for number in range(WRITERS)]
-        writing = [asyncio.create_task(asyncio.to_thread(one.run, TRANSACTIONS, gate)) for one in writers]
+        writers = [Writer(lambda: database, seed, number, shared) for number in range(WRITERS)]
+        writing = [asyncio.create_task(asyncio.to_thread(one.run, gate)) for one in writers]
 
         held = asyncio.create_task(hold_open(database, third, hold_s, clients))
         await asyncio.to_thread(half.wait, PATIENCE_S)
@@ -52,11 +54,12 @@ async def test_every_client_receives_what_was_committed(
         await following.reached(truth)
 
     assert violations(truth, [client.received for client in clients]) == []
+    assert [writer.failures for writer in writers] == [[]] * WRITERS
     assert deadlocks(postgres, database) == 0
     assert sum(client.connections for client in clients) > 2 * len(clients)
 
 
-async def hold_open(database: str, due: threading.Event, hold_s: float, clients: list[Client]) -> None:
+async def hold_open(database: str, due: threading.Event, hold_s: float, clients: list[RawClient]) -> None:
     """Leaves a write transaction open; what others commit meanwhile arrives, and its own afterwards."""
     await asyncio.to_thread(due.wait, PATIENCE_S)
     with closing(psycopg2.connect(database)) as open_session, closing(psycopg2.connect(database)) as other:

@@ -1,6 +1,7 @@
 """JWTs: good ones are read, all others are refused with the reason that RFC 6750 wants."""
 
 import json
+import math
 import time
 from typing import Any
 
@@ -92,7 +93,9 @@ async def test_jwt_5_twin_of_an_es256_signature_is_the_same_session() -> None:
 
 
 @pytest.mark.parametrize(
-    ("issued_s_ago", "refused_at"), [(None, 101), (0, 101), (50, 51)], ids=["no iat", "new", "old"]
+    ("issued_s_ago", "refused_at"),
+    [(None, 101), (0, 101), (50, 51), (-3600, 101), (math.nan, 101)],
+    ids=["no iat", "new", "old", "future", "nan"],
 )
 async def test_jwt_5_jwt_that_is_good_for_longer_than_an_ended_session_is_kept_is_refused(
     issued_s_ago: int | None, refused_at: int
@@ -103,6 +106,12 @@ async def test_jwt_5_jwt_that_is_good_for_longer_than_an_ended_session_is_kept_i
     iat = now - issued_s_ago if issued_s_ago is not None else None
     assert await judge.verify(signed(iat=iat, exp=now + refused_at - 1))
     assert "for longer" in await refused(signed(iat=iat, exp=now + refused_at), judge)
+
+
+async def test_jwt_5_jwt_issued_by_a_clock_that_is_ahead_of_ours_is_good() -> None:
+    """`iat` says how old it is, and only `nbf` when it begins: or nobody could sign in while our clock is behind."""
+    assert await verifier().verify(signed(iat=time.time() + 3600, exp=time.time() + 7200))
+    assert "not valid yet" in await refused(signed(nbf=time.time() + 3600, exp=time.time() + 7200), verifier())
 
 
 async def test_expired_jwt_is_told_apart() -> None:

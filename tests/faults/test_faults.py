@@ -1,0 +1,85 @@
+"""The fault runner: a fixed set of faults, chosen for what they found; and that it would see what goes wrong."""
+
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from tests.faults.catalogue import Fault
+from tests.faults.run import CATALOGUE, act, server
+from tests.faults.stage import Stage
+from tests.postgres.servers import TestServer
+
+ROOT = Path(__file__).parents[2]
+
+# Together they meet every part: election, numbering, following, replay, reset, each network and each transport.
+FIXED = [
+    (["database-cut"], 7),
+    (["leader-stopped", "clients-lossy"], 11),
+    (["postgres-crashed", "proxy-restarted"], 12),
+    (["retention-overtakes", "rows-malformed"], 13),
+]
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[TestServer]:
+    """To kill and to stop."""
+    with server() as started:
+        yield started
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(("names", "seed"), FIXED, ids=lambda names: "+".join(names) if isinstance(names, list) else "")
+async def test_nothing_is_lost_under_faults(names: list[str], seed: int, own_server: TestServer) -> None:
+    """Nothing lost, twice, out of order or of another user; no reset that nothing explains, and no error in any log."""
+    outcome = await act([CATALOGUE[name] for name in names], seed, own_server)
+    assert outcome.violations == []
+    assert outcome.complaints == []
+    assert outcome.received > outcome.clients
+
+
+# A change that is in no outbox; one that is there twice, and in another user's too.
+SABOTAGE = """
+insert into audit (user_id, event, subject_id, version) values ('ann', 'order', 'never-told', 1);
+insert into orderstream.outbox (xid, user_id, event, body, written_at)
+select pg_current_xact_id(), user_id, 'execution',
+       '{"execution":{"id":"twice"},"written_at":"2026-01-01T00:00:00Z"}', now()
+from unnest(array['ann', 'ann', 'ben']) as of (user_id);
+insert into audit (user_id, event, subject_id) values ('ann', 'execution', 'twice');
+"""
+
+
+@asynccontextmanager
+async def sabotage(stage: Stage) -> AsyncIterator[None]:
+    """By hand, in the middle of a run."""
+    with closing(psycopg2.connect(stage.database)) as session, session.cursor() as cursor:
+        cursor.execute(SABOTAGE)
+        session.commit()
+    yield
+
+
+@pytest.mark.system
+async def test_what_goes_wrong_in_the_product_is_called_out(own_server: TestServer) -> None:
+    """A change that was never told, one that was told twice, and one told to the wrong user."""
+    fault = Fault("sabotage", "", sabotage, (0, 0), {}, frozenset(), frozenset(), False, False, 0, 10.0, "")
+    outcome = await act([fault], 1, own_server)
+    assert {"lost", "duplicated", "foreign"} <= {violation.kind for violation in outcome.violations}
+    assert not outcome.good
+
+
+def test_matrix_in_the_documentation_is_of_the_faults_there_are() -> None:
+    """Each has its row, under its name."""
+    document = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `([a-z-]+)` \|", document, re.MULTILINE)) == sorted(CATALOGUE)
+
+
+def test_unknown_fault_is_refused_in_one_line() -> None:
+    """With what helps."""
+    command = [sys.executable, "-m", "tests.faults", "--fault", "flood"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (2, "no such fault: flood; --list shows them all\n")
