@@ -1,0 +1,80 @@
+"""Where it is measured: the cores, a folder, a Postgres with a database for each kind of trigger, and what is said."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orderstream.demo.embedded import EmbeddedPostgres
+
+from scripts.benchmark.child import program
+from scripts.benchmark.orders import Orders
+from scripts.fleet.fleet import Fleet
+
+# Room for what is measured, so that no checkpoint falls into one round and not into the other.
+POSTGRES = {
+    "shared_buffers": "256MB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "30min",
+    "max_connections": "120",
+}
+
+
+class Lab:
+    """`quick` for numbers that show that it works, and nothing else; `rounds` how often each thing is measured."""
+
+    def __init__(self, folder: Path, *, quick: bool, rounds: int) -> None:
+        self.folder = folder
+        self.quick = quick
+        self.rounds = rounds
+        # What else runs here makes every figure worse.
+        self.load_before = os.getloadavg()[0]
+        cores = sorted(os.sched_getaffinity(0))
+        self.is_pinned = len(cores) > 1 and program("taskset") is not None
+        self.server_core = cores[0] if self.is_pinned else None
+        self.other_core = cores[1] if self.is_pinned else None
+        self.cores = cores[:2]
+        if self.other_core is not None:
+            # Ourselves, and with us Postgres and what writes.
+            os.sched_setaffinity(0, {self.other_core})
+        self._began = time.monotonic()
+        self._postgres: EmbeddedPostgres | None = None
+        self._orders: dict[str, Orders] = {}
+
+    def few(self, many: int, few: int) -> int:
+        """`many`, or `few` where it has to be quick."""
+        return few if self.quick else many
+
+    def say(self, line: str) -> None:
+        """Progress, on standard error, with the time since the start."""
+        passed_s = int(time.monotonic() - self._began)
+        print(f"{passed_s // 60:2}:{passed_s % 60:02} {line}", file=sys.stderr, flush=True)
+
+    @property
+    def postgres(self) -> EmbeddedPostgres:
+        if self._postgres is None:
+            self.say("starting a Postgres")
+            self._postgres = EmbeddedPostgres(self.folder / "postgres", settings=POSTGRES)
+            self._postgres.start()
+        return self._postgres
+
+    def orders(self, kind: str) -> Orders:
+        """The database with those triggers: `ours`, `notify` (a NOTIFY for each row) or `none`."""
+        if kind not in self._orders:
+            self._orders[kind] = Orders(self.postgres, kind)
+        return self._orders[kind]
+
+    @contextmanager
+    def fleet(self) -> Iterator[Fleet]:
+        """Clients, all of them closed at the end."""
+        fleet = Fleet()
+        try:
+            yield fleet
+        finally:
+            fleet.close()
+
+    def close(self) -> None:
+        if self._postgres is not None:
+            self._postgres.close()
