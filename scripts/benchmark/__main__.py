@@ -14,10 +14,10 @@ from scripts.benchmark import report
 from scripts.benchmark.child import Trouble
 from scripts.benchmark.lab import Lab
 from scripts.benchmark.results import Section
-from scripts.benchmark.scenarios import idle
+from scripts.benchmark.scenarios import fanout, idle, latency, writes
 
 _ROOT = Path(__file__).parents[2]
-_SCENARIOS = {"a": idle}
+_SCENARIOS = {"a": idle, "b": fanout, "c": latency, "d": writes}
 _BUSY = 0.7
 
 

@@ -46,6 +46,9 @@ class Crowd:
         if not self.fleet.turn_until(lambda: self.is_live or self.tally.errors > 0, _OPENING_S) or not self.is_live:
             raise Trouble(f"{self._peer.name}: {self.live} of {len(self.streams)} streams are open: {self._why()}")
 
+    def say(self, line: str) -> None:
+        self._lab.say(line)
+
     @property
     def is_live(self) -> bool:
         return self.live == len(self.streams)

@@ -88,10 +88,10 @@ class Orders:
             self.run("vacuum orderstream.outbox")
         self.run("checkpoint")
 
-    def writer(self, folder: Path, core: int | None, *options: object) -> Child:
-        """programs/writer.py on this database, under way."""
+    def writer(self, folder: Path, core: int | None, *options: object, name: str = "writer") -> Child:
+        """programs/writer.py on this database, under way; `name` is that of its log."""
         command = [sys.executable, "-m", "scripts.benchmark.programs.writer", self.dsn, *map(str, options)]
-        return Child("writer", command, folder, core=core)
+        return Child(name, command, folder, core=core)
 
     def pgbench(self, folder: Path, core: int | None, *, clients: int, seconds: float, orders: int) -> Child:
         """pgbench updating random orders as fast as it can, under way; its log says how fast."""

@@ -11,6 +11,7 @@ import psycopg2
 
 _ONE = "update public.orders set filled_quantity = filled_quantity + 1 where id = %s"
 _MANY = "update public.orders set filled_quantity = filled_quantity + 1 where id = any(%s::uuid[])"
+_ALL = "update public.orders set filled_quantity = filled_quantity + 1 where starts_with(user_id, %s)"
 
 
 def order_id(number: int) -> str:
@@ -25,10 +26,15 @@ def main() -> None:
     parser.add_argument("--orders", type=int, required=True, help="how many orders there are to choose from")
     parser.add_argument("--batch", type=int, default=1, help="orders in one transaction, each once")
     parser.add_argument("--per-s", type=float, default=0.0, help="transactions a second; 0: as many as can be")
+    parser.add_argument("--all-of", metavar="PREFIX", help="one update of all orders of the users named so; says seconds")
     chosen = parser.parse_args()
     with closing(psycopg2.connect(chosen.dsn)) as session, session.cursor() as cursor:
         session.autocommit = True
         began = time.perf_counter()
+        if chosen.all_of is not None:
+            cursor.execute(_ALL, [chosen.all_of])
+            print(time.perf_counter() - began)
+            return
         for number in range(chosen.count // chosen.batch):
             if chosen.per_s:
                 time.sleep(max(0.0, began + number / chosen.per_s - time.perf_counter()))

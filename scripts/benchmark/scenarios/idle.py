@@ -12,7 +12,7 @@ from scripts.fleet.charts import line_chart
 _FIRST = 50
 # All heartbeats come once in it.
 _HEARTBEATS_S = 16.0
-_SETTLE_S = 1.5
+_SETTLE_S = 1.0
 US, NCHAN = "orderstream", "nginx + Nchan"
 
 
