@@ -14,10 +14,19 @@ from scripts.benchmark import report
 from scripts.benchmark.child import Trouble
 from scripts.benchmark.lab import Lab
 from scripts.benchmark.results import Section
-from scripts.benchmark.scenarios import fanout, idle, latency, writes
+from scripts.benchmark.scenarios import cores, fanout, growth, idle, latency, polls, storm, writes
 
 _ROOT = Path(__file__).parents[2]
-_SCENARIOS = {"a": idle, "b": fanout, "c": latency, "d": writes}
+_SCENARIOS = {
+    "a": idle,
+    "b": fanout,
+    "c": latency,
+    "d": writes,
+    "e": storm,
+    "f": polls,
+    "g": growth,
+    "h": cores,
+}
 _BUSY = 0.7
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orderstream.demo.embedded import EmbeddedPostgres
 
+from scripts.benchmark import proc
 from scripts.benchmark.child import program
 from scripts.benchmark.orders import Orders
 from scripts.fleet.fleet import Fleet
@@ -42,6 +43,29 @@ class Lab:
         self._began = time.monotonic()
         self._postgres: EmbeddedPostgres | None = None
         self._orders: dict[str, Orders] = {}
+
+    @contextmanager
+    def all_cores(self) -> Iterator[None]:
+        """Inside, nothing is pinned that runs or is started, Postgres with it."""
+        if not self.is_pinned:
+            yield
+            return
+        pinned = (self.server_core, self.other_core)
+        here = {pinned[1]}
+        self.server_core = self.other_core = None
+        try:
+            self._pin(set(self.cores))
+            yield
+        finally:
+            self.server_core, self.other_core = pinned
+            self._pin(here)
+
+    def _pin(self, cores: set[int]) -> None:
+        """Ourselves, what we start from now on, and Postgres."""
+        postgres = self.postgres.pid
+        assert postgres is not None
+        for pid in (0, *proc.family(postgres)):
+            os.sched_setaffinity(pid, cores)
 
     def few(self, many: int, few: int) -> int:
         """`many`, or `few` where it has to be quick."""

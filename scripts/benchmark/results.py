@@ -70,6 +70,8 @@ Scenario = Callable[..., Section]
 
 def number(value: float) -> str:
     """With three digits that count."""
+    if value == int(value):
+        return f"{value:,.0f}"
     if value >= 1000:
         return f"{value:,.0f}"
     if value >= 100:

@@ -16,7 +16,7 @@ _SPARE_DESCRIPTORS = 200
 
 
 class Fleet:
-    """Clients on one epoll. `add` lets them in, as many at a time as `AT_ONCE`; `turn` does what is to be done."""
+    """Clients on one epoll. `add` lets them in, `at_once` of them at a time; `turn` does what is to be done."""
 
     def __init__(self) -> None:
         self._poller = select.epoll()
@@ -26,6 +26,7 @@ class Fleet:
         self._numbers = itertools.count()
         self._connecting: set[Connection] = set()
         self.per_s = float("inf")
+        self.at_once = AT_ONCE
         self._credit = 0.0
         self._credited_at = time.monotonic()
 
@@ -106,9 +107,9 @@ class Fleet:
 
     def _let_in(self) -> None:
         now = time.monotonic()
-        self._credit = min(self._credit + (now - self._credited_at) * self.per_s, AT_ONCE)
+        self._credit = min(self._credit + (now - self._credited_at) * self.per_s, self.at_once)
         self._credited_at = now
-        while self._waiting and len(self._connecting) < AT_ONCE and self._credit >= 1:
+        while self._waiting and len(self._connecting) < self.at_once and self._credit >= 1:
             self._credit -= 1
             connection = self._waiting.popleft()
             self._connecting.add(connection)

@@ -79,13 +79,23 @@ class Stream(Connection):
 
 
 class PlainStream(Stream):
-    """Of a service that numbers nothing: an event is what has data; pings have none."""
+    """Of any other service: an event is what has data; pings have none. It comes back with the last `id` that it saw, as
+    an EventSource does."""
 
-    __slots__ = ()
+    __slots__ = ("_id",)
+
+    def __init__(self, target: Target, number: int, user: str, request_head: bytes, tally: Tally) -> None:
+        super().__init__(target, number, user, request_head, tally)
+        self._id = b""
+
+    def request(self) -> bytes:
+        return super().request()[:-2] + (b"Last-Event-ID: %b\r\n" % self._id if self._id else b"") + b"\r\n"
 
     def frame(self, frame: bytes, now: float) -> None:
         if b"data:" not in frame:
             return
+        if frame.startswith(b"id: "):
+            self._id = frame[4:].partition(b"\n")[0].strip()
         self.tally.events += 1
         at = frame.rfind(_WRITTEN)
         if at >= 0:

@@ -7,7 +7,7 @@ would cost it a request to somebody else for each stream.
 import os
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.benchmark.child import Child, program
@@ -88,7 +88,7 @@ class Nchan(Peer):
         self.bridge.append(bridge)
         bridge.wait_for(lambda: "listening" in bridge.log.read_text())
 
-    def polls(self, users: Iterable[str], tally: Tally) -> list[Poll]:
+    def polls(self, users: Sequence[str], tally: Tally, *, wait_s: int) -> Sequence[Poll]:
         return [
             NchanPoll(self.target, number, user, request_head(self.target, f"/poll/{user}"), tally)
             for number, user in enumerate(users)

@@ -2,14 +2,14 @@
 
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from scripts.benchmark import proc
 from scripts.benchmark.child import Child, free_port, listens
 from scripts.benchmark.lab import Lab
 from scripts.benchmark.orders import Orders
-from scripts.fleet.connection import Connection, Target
+from scripts.fleet.connection import Target
 from scripts.fleet.polls import Poll
 from scripts.fleet.streams import PlainStream, Stream
 from scripts.fleet.tally import Tally
@@ -71,8 +71,8 @@ class Peer:
             for number, user in enumerate(users, first)
         ]
 
-    def polls(self, users: Iterable[str], tally: Tally) -> list[Poll]:
-        """The same as polls; only of those that answer them."""
+    def polls(self, users: Sequence[str], tally: Tally, *, wait_s: int) -> Sequence[Poll]:
+        """The same as polls that wait so long; only of those that answer them."""
         raise NotImplementedError
 
     def request(self, user: str) -> bytes:
@@ -109,7 +109,3 @@ def with_headers(more: bytes) -> bytes:
     """What an EventSource sends, and this."""
     return _AS_BROWSERS_SEND + more
 
-
-def is_whole(connections: Iterable[Connection]) -> bool:
-    """Whether all have what they asked for."""
-    return all(connection.sock is not None for connection in connections)
