@@ -7,9 +7,9 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from orderstream.errors import OperatorError
-
 from scripts.benchmark import report
 from scripts.benchmark.child import Trouble
 from scripts.benchmark.lab import Lab
@@ -31,7 +31,7 @@ _BUSY = 0.7
 
 
 def _description() -> str:
-    lines = [f"  {letter}  {module.__doc__.splitlines()[0]}" for letter, module in _SCENARIOS.items()]
+    lines = [f"  {letter}  {_said_first(module)}" for letter, module in _SCENARIOS.items()]
     return "\n".join(
         [
             "Measures orderstream beside its peers, on this machine, and writes docs/benchmarks.md with its pictures.",
@@ -41,6 +41,10 @@ def _description() -> str:
             *lines,
         ]
     )
+
+
+def _said_first(module: ModuleType) -> str:
+    return (module.__doc__ or "").partition("\n")[0]
 
 
 _EPILOG = """examples:
@@ -100,13 +104,15 @@ def _measure(lab: Lab, chosen: argparse.Namespace, command: str) -> int:
     sections: list[Section] = []
     notes = []
     if lab.load_before > _BUSY:
-        notes.append(f"The machine was busy (load {lab.load_before:.1f} before it began): others took a part of its cores.")
+        notes.append(
+            f"The machine was busy (load {lab.load_before:.1f} before it began): others took a part of its cores."
+        )
     if chosen.quick:
         notes.append("Small numbers (--quick): this shows that it works, and not how fast it is.")
     failed = False
     for letter in chosen.only:
         module = _SCENARIOS[letter]
-        lab.say(f"{letter}. {module.__doc__.splitlines()[0]}")
+        lab.say(f"{letter}. {_said_first(module)}")
         try:
             sections.append(module.run(lab))
         except (Trouble, OperatorError) as trouble:

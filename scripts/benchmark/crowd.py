@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from scripts.benchmark.child import Child, Trouble
 from scripts.benchmark.lab import Lab
@@ -10,8 +11,9 @@ from scripts.fleet.fleet import Fleet, raise_descriptor_limit
 from scripts.fleet.streams import OrderStream, Stream
 from scripts.fleet.tally import Tally
 
+P = TypeVar("P", bound=Peer)
+
 _OPENING_S = 120.0
-_QUIET_S = 3.0
 
 
 def users(count: int, first: int = 0) -> list[str]:
@@ -20,7 +22,7 @@ def users(count: int, first: int = 0) -> list[str]:
 
 
 @contextmanager
-def running(peer: Peer) -> Iterator[Peer]:
+def running(peer: P) -> Iterator[P]:
     try:
         peer.start()
         yield peer
@@ -59,9 +61,7 @@ class Crowd:
 
     def receive(self, expected: int, writer: Child | None, within_s: float = 60.0) -> int:
         """Turns until so many events came since the tally began and the writer has ended; how many are missing."""
-        self.fleet.turn_until(
-            lambda: self.tally.events >= expected and (writer is None or writer.is_over), within_s
-        )
+        self.fleet.turn_until(lambda: self.tally.events >= expected and (writer is None or writer.is_over), within_s)
         if writer is not None:
             writer.stop() if not writer.is_over else writer.finish()
         return expected - self.tally.events

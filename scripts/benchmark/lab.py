@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orderstream.demo.embedded import EmbeddedPostgres
-
 from scripts.benchmark import proc
 from scripts.benchmark.child import program
 from scripts.benchmark.orders import Orders
@@ -51,7 +50,7 @@ class Lab:
             yield
             return
         pinned = (self.server_core, self.other_core)
-        here = {pinned[1]}
+        here = os.sched_getaffinity(0)
         self.server_core = self.other_core = None
         try:
             self._pin(set(self.cores))

@@ -1,4 +1,5 @@
-"""Tables with orders: those of the project, with its triggers, with a NOTIFY for each row as tutorials have it, or bare."""
+"""Tables with orders: those of the project, with its triggers, with a NOTIFY for each row as tutorials have it, or
+bare."""
 
 import sys
 from contextlib import closing
@@ -9,7 +10,6 @@ import psycopg2
 
 from orderstream.demo.embedded import EmbeddedPostgres
 from orderstream.postgres import migrations
-
 from scripts.benchmark.child import Child, Trouble, program
 
 KINDS = ("ours", "notify", "none")

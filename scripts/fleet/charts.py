@@ -51,9 +51,9 @@ def line_chart(
 class _Axis:
     def __init__(self, low: float, high: float, start: float, end: float, *, is_log: bool) -> None:
         self._is_log = is_log
-        self.low = 10 ** math.floor(math.log10(low)) if is_log else low
+        self.low: float = 10.0 ** math.floor(math.log10(low)) if is_log else low
         if is_log:
-            self.high = 10 ** math.ceil(math.log10(max(high, self.low * 10)))
+            self.high: float = 10.0 ** math.ceil(math.log10(max(high, self.low * 10)))
         else:
             self.high = math.ceil(high / _step(high)) * _step(high) if high > 0 else 1.0
         self._start, self._end = start, end
@@ -102,4 +102,6 @@ def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 def _text(x: float, y: float, text: str, *, size: int = 12, anchor: str = "middle", colour: str = "#333") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+    )

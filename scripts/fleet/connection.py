@@ -31,7 +31,8 @@ class Target:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         self.authority = parts.netloc
         self.path = parts.path.rstrip("/")
-        self.address: tuple[str, int] = socket.getaddrinfo(self.host, port, socket.AF_INET, socket.SOCK_STREAM)[0][4]
+        found = socket.getaddrinfo(self.host, port, socket.AF_INET, socket.SOCK_STREAM)
+        self.address = (str(found[0][4][0]), port)
         self.tls = _context(verify) if parts.scheme == "https" else None
         self.is_loopback = self.address[0].startswith("127.")
 
@@ -239,7 +240,8 @@ class Connection:
     def _unchunked(self, chunk: bytes) -> tuple[bytes, bool]:
         """The content of the chunks that are whole, and whether the last one was among them."""
         raw = self._rest + chunk if self._rest else chunk
-        at, parts = 0, []
+        at = 0
+        parts: list[bytes] = []
         while (line_end := raw.find(b"\r\n", at)) >= 0:
             size = int(raw[at:line_end].partition(b";")[0], 16)
             end = line_end + 2 + size

@@ -1,8 +1,8 @@
 """Clients that hold a stream: ours, which is checked number by number, and any other, whose events are counted."""
 
 from scripts.fleet.connection import Connection, Target
-from scripts.fleet.times import written_at
 from scripts.fleet.tally import Tally, count_gap
+from scripts.fleet.times import written_at
 
 _DEFAULT_RETRY_S = 2.0
 _WRITTEN = b'"written_at":"'
@@ -79,8 +79,8 @@ class Stream(Connection):
 
 
 class PlainStream(Stream):
-    """Of any other service: an event is what has data; pings have none. It comes back with the last `id` that it saw, as
-    an EventSource does."""
+    """Of any other service: an event is what has data; pings have none. It comes back with the last `id` that it saw,
+    as an EventSource does."""
 
     __slots__ = ("_id",)
 

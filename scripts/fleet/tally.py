@@ -24,8 +24,7 @@ class Ages:
     def add(self, age_s: float) -> None:
         """A clock that is off makes an age negative: that counts as the least."""
         self.count += 1
-        if age_s > self.longest_s:
-            self.longest_s = age_s
+        self.longest_s = max(self.longest_s, age_s)
         self._buckets[int(math.log(min(age_s, _MOST_S)) * _PER_E + _OFFSET) if age_s > _LEAST_S else 0] += 1
 
     def add_all(self, other: "Ages") -> None:
@@ -40,7 +39,8 @@ class Ages:
         if share >= 1.0:
             return self.longest_s
         left = share * self.count
-        for index, count in enumerate(self._buckets):
+        index = 0
+        for index, count in enumerate(self._buckets):  # noqa: B007
             left -= count
             if count and left <= 0:
                 break

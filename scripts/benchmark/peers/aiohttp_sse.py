@@ -14,7 +14,9 @@ class AiohttpSse(Peer):
 
     @classmethod
     def version(cls) -> str:
-        return f"aiohttp-sse {version('aiohttp-sse')} on aiohttp {version('aiohttp')} and uvloop, aiopg {version('aiopg')}"
+        return (
+            f"aiohttp-sse {version('aiohttp-sse')} on aiohttp {version('aiohttp')} and uvloop, aiopg {version('aiopg')}"
+        )
 
     def start(self) -> None:
         assert self.orders is not None

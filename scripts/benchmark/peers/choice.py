@@ -10,7 +10,7 @@ from scripts.benchmark.peers.peer import Peer
 from scripts.benchmark.peers.sse_starlette import SseStarlette
 
 SERVERS: tuple[type[Peer], ...] = (Ours, Nchan, AiohttpSse, SseStarlette)
-ALL = (*SERVERS, Bare)
+ALL: tuple[type[Peer], ...] = (*SERVERS, Bare)
 
 
 def installed(peers: Iterable[type[Peer]]) -> list[type[Peer]]:

@@ -57,6 +57,7 @@ http {{
 }}
 """
 
+
 class Nchan(Peer):
     name = "nginx + Nchan"
     kind = "notify"
@@ -72,7 +73,9 @@ class Nchan(Peer):
     def version(cls) -> str:
         nginx = subprocess.run([str(program("nginx")), "-v"], capture_output=True, text=True, check=True).stderr
         module = _module()
-        found = re.search(rb"Nchan[ /]v?(\d+\.\d+[.\d]*)|nchan/(\d+\.\d+[.\d]*)", module.read_bytes()) if module else None
+        found = (
+            re.search(rb"Nchan[ /]v?(\d+\.\d+[.\d]*)|nchan/(\d+\.\d+[.\d]*)", module.read_bytes()) if module else None
+        )
         told = next((group.decode() for group in found.groups() if group), "") if found else ""
         return f"nginx {nginx.strip().rpartition('/')[2]} with Nchan {told or 'of Debian'}"
 
@@ -94,8 +97,7 @@ class Nchan(Peer):
             for number, user in enumerate(users)
         ]
 
+
 def _module() -> Path | None:
     files = [folder / "ngx_nchan_module.so" for folder in _MODULES]
     return next((file for file in files if file.exists()), None)
-
-__all__ = ["Nchan", "listens"]

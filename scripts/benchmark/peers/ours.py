@@ -74,7 +74,8 @@ class Ours(Peer):
 
     def streams(self, users: Iterable[str], tally: Tally, *, first: int = 0) -> list[OrderStream]:
         return [
-            OrderStream(self.target, number, user, self.request(user), tally) for number, user in enumerate(users, first)
+            OrderStream(self.target, number, user, self.request(user), tally)
+            for number, user in enumerate(users, first)
         ]
 
     def polls(self, users: Iterable[str], tally: Tally, *, first: int = 0, wait_s: int = 25) -> list[OrderPoll]:

@@ -64,7 +64,7 @@ class Peer:
             child.stop()
         self.server, self.bridge = [], []
 
-    def streams(self, users: Iterable[str], tally: Tally, *, first: int = 0) -> list[Stream]:
+    def streams(self, users: Iterable[str], tally: Tally, *, first: int = 0) -> Sequence[Stream]:
         """One for each of the users; `first` is the number of the first of them among all clients."""
         return [
             self.stream_class(self.target, number, user, self.request(user), tally)
@@ -108,4 +108,3 @@ def request_head(target: Target, path: str, more: bytes = b"") -> bytes:
 def with_headers(more: bytes) -> bytes:
     """What an EventSource sends, and this."""
     return _AS_BROWSERS_SEND + more
-

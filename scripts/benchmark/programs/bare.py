@@ -1,18 +1,16 @@
 """The floor: a server that holds connections and does nothing but write to them, when it is told to.
 
-`GET /publish?count=N&bytes=B` writes N events of B bytes to connections drawn at random; `GET /publish?to=all&…` each of
-them to all. Anything else is a stream.
+`GET /publish?count=N&bytes=B` writes N events of B bytes to connections drawn at random; `GET /publish?to=all&…` each
+of them to all. Anything else is a stream.
 """
 
 import asyncio
 import random
 import sys
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
-try:
-    from uvloop import run
-except ImportError:
-    from asyncio import run
+import uvloop
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 # A loop that never let the sockets be written would be no loop.
@@ -38,8 +36,10 @@ async def publish(count: int, size: int, to_all: bool) -> None:
 class Client(asyncio.Protocol):
     __slots__ = ("transport",)
 
+    transport: asyncio.Transport
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         target = urlsplit(data.split(b" ", 2)[1].decode())
@@ -60,4 +60,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main())
+    uvloop.run(main())

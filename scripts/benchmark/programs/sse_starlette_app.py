@@ -1,5 +1,5 @@
-"""sse-starlette on uvicorn, as their documentation has it (examples/02_broadcasting.py): a queue for each client, fed by
-one LISTEN through asyncpg."""
+"""sse-starlette on uvicorn, as their documentation has it (examples/02_broadcasting.py): a queue for each client, fed
+by one LISTEN through asyncpg."""
 
 import asyncio
 import contextlib

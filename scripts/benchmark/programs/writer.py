@@ -26,7 +26,9 @@ def main() -> None:
     parser.add_argument("--orders", type=int, required=True, help="how many orders there are to choose from")
     parser.add_argument("--batch", type=int, default=1, help="orders in one transaction, each once")
     parser.add_argument("--per-s", type=float, default=0.0, help="transactions a second; 0: as many as can be")
-    parser.add_argument("--all-of", metavar="PREFIX", help="one update of all orders of the users named so; says seconds")
+    parser.add_argument(
+        "--all-of", metavar="PREFIX", help="one update of all orders of the users named so; says seconds"
+    )
     chosen = parser.parse_args()
     with closing(psycopg2.connect(chosen.dsn)) as session, session.cursor() as cursor:
         session.autocommit = True

@@ -38,12 +38,20 @@ def run(lab: Lab) -> Section:
         rows.append([*row, spread(results.of(US, f"MB {processes}"))])
     return Section(
         _TITLE,
-        "`orderstream serve --processes N`, one port. Clients and Postgres are on the same two cores, and what they take is "
+        "`orderstream serve --processes N`, one port. Clients and Postgres are on the same two cores, and what they "
+        "take is "
         "not there for a second process: twice as much is out of reach here, and the gain is a lower bound.",
         [
             Table(
                 "A process, and one for each core",
-                ["processes", "streams opened a second", "to one", "events delivered a second", "to one", "MB RSS in all"],
+                [
+                    "processes",
+                    "streams opened a second",
+                    "to one",
+                    "events delivered a second",
+                    "to one",
+                    "MB RSS in all",
+                ],
                 rows,
             )
         ],

@@ -38,7 +38,9 @@ def run(lab: Lab) -> Section:
             missed += _one_user(lab, peer_class, devices, facts, results)
     names = [peer.name for peer in installed(ALL)]
     tables = [
-        _table(results, names, "random", f"{events:,} events, each to one of {streams:,} users, {_BATCH} a transaction"),
+        _table(
+            results, names, "random", f"{events:,} events, each to one of {streams:,} users, {_BATCH} a transaction"
+        ),
         _table(results, names, "devices", f"{facts} events to a user with {devices} devices, 5 a transaction"),
     ]
     goals = []
@@ -51,9 +53,11 @@ def run(lab: Lab) -> Section:
         )
     return Section(
         "b. Fan-out",
-        "Orders are updated in Postgres as fast as it takes them, and every client's event is waited for. Events per core "
+        "Orders are updated in Postgres as fast as it takes them, and every client's event is waited for. Events per "
+        "core "
         "and second are deliveries divided by the CPU time of the server in it. Reading the events from Postgres is in "
-        "that for us, and with the numbering of events too; for aiohttp-sse and sse-starlette the reading is; for Nchan, "
+        "that for us, and with the numbering of events too; for aiohttp-sse and sse-starlette the reading is; for "
+        "Nchan, "
         "it is the bridge's, which is shown beside it and not counted; the bare loop has its events in memory.",
         tables,
         goals,

@@ -38,7 +38,8 @@ def run(lab: Lab) -> Section:
     }
     return Section(
         "g. Growth",
-        "One process whose streams become more, each of another user, measured as in a to c: what a stream and an event "
+        "One process whose streams become more, each of another user, measured as in a to c: what a stream and an "
+        "event "
         f"cost, against how many there are. The picture shows all of it in units of what it is at {least:,} streams.",
         [
             Table(

@@ -43,7 +43,8 @@ def run(lab: Lab) -> Section:
         "a. Idle streams",
         f"As many streams as users, opened and left alone. Memory is the server's resident set above what it had with "
         f"{_FIRST} streams, divided by the streams above these; the kernel's is its objects and socket buffers, both "
-        f"ends of a connection. CPU is that of {_HEARTBEATS_S:.0f} s, in which each stream gets a heartbeat (every 15 s "
+        f"ends of a connection. CPU is that of {_HEARTBEATS_S:.0f} s, in which each stream gets a heartbeat (every 15 "
+        "s "
         f"by all of them), divided by streams and seconds.",
         [
             Table(

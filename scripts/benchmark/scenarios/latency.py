@@ -47,10 +47,11 @@ def run(lab: Lab) -> Section:
     }
     return Section(
         "c. Commit to client",
-        f"Single orders, drawn at random, are updated while {streams:,} streams are open, each of another user. The age "
+        f"Single orders, drawn at random, are updated while {streams:,} streams are open, each of another user. The "
+        "age "
         "runs from the trigger's `written_at`, just before the commit and so with its flush to disk, to the moment at "
         "which the client has read the event; both are times of the same clock. `bare LISTEN` is one session that "
-        "listens, and the same update with a NOTIFY: a commit and a round trip, and nobody served. \"As many as go\" are "
+        'listens, and the same update with a NOTIFY: a commit and a round trip, and nobody served. "As many as go" are '
         f"{_WRITERS} sessions of pgbench on the clients' core.",
         [_table(results, names, rate) for rate in RATES],
         known(
@@ -110,9 +111,7 @@ def _write(lab: Lab, peer: Peer, held: Crowd, per_s: int, seconds: int, streams:
     before = held.faults()
     if per_s:
         expected = per_s * seconds
-        writer = orders.writer(
-            lab.folder, lab.other_core, "--count", expected, "--orders", streams, "--per-s", per_s
-        )
+        writer = orders.writer(lab.folder, lab.other_core, "--count", expected, "--orders", streams, "--per-s", per_s)
         missing = held.receive(expected, writer, seconds + 30.0)
     else:
         writer = orders.pgbench(lab.folder, lab.other_core, clients=_WRITERS, seconds=seconds, orders=streams)
@@ -158,4 +157,3 @@ def _floor(lab: Lab, results: Results) -> None:
         for line in listener.log.read_text().splitlines()[1:]:
             ages.add(float(line))
         _note(results, FLOOR, rate, ages, lab.few(seconds, 2))
-

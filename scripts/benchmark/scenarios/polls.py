@@ -34,9 +34,12 @@ def run(lab: Lab) -> Section:
     names = [peer.name for peer in peers]
     return Section(
         "f. Long-poll",
-        f"{waiting:,} users poll, over connections that stay open; memory is counted as for streams. Then {events:,} orders "
-        f"change, {_BATCH} in a transaction: each answers one poll, and its client asks again at once. Last, {_CLIENTS} "
-        f"clients ask {_TIMES} times each with `wait=0` and what they know already, and are answered 304; there is nothing "
+        f"{waiting:,} users poll, over connections that stay open; memory is counted as for streams. Then {events:,} "
+        "orders "
+        f"change, {_BATCH} in a transaction: each answers one poll, and its client asks again at once. Last, "
+        f"{_CLIENTS} "
+        f"clients ask {_TIMES} times each with `wait=0` and what they know already, and are answered 304; there is "
+        "nothing "
         "like it elsewhere. Nchan's bridge is not counted.",
         [
             Table(

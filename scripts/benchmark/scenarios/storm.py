@@ -33,7 +33,8 @@ def run(lab: Lab) -> Section:
     return Section(
         "e. Reconnect storm",
         f"{streams:,} streams, each of another user and each with an event behind it, are dropped at once; "
-        f"{events:,} events are committed; then all come back, with a JWT and the last event's id, {_AT_ONCE:,} handshakes "
+        f"{events:,} events are committed; then all come back, with a JWT and the last event's id, {_AT_ONCE:,} "
+        "handshakes "
         "at a time. Seconds run from the first of them until the last stream is live; queries are those for channels, "
         "snapshots and replays (`orderstream_loads_total`).",
         [
@@ -77,7 +78,9 @@ def _measure(lab: Lab, peer_class: type[Peer], streams: int, events: int, result
     with running(peer_class(lab)) as peer, crowd(lab, peer) as held:
         assert peer.orders is not None
         held.grow(users(streams))
-        first = peer.orders.writer(lab.folder, lab.other_core, "--count", streams, "--orders", streams, "--batch", streams)
+        first = peer.orders.writer(
+            lab.folder, lab.other_core, "--count", streams, "--orders", streams, "--batch", streams
+        )
         if held.receive(streams, first):
             raise Trouble(f"{peer.name}: not every stream got its first event")
         return _storm(lab, peer, held, events, results)

@@ -44,14 +44,19 @@ def _run(lab: Lab) -> Section:
     missed += _bulk(lab, kinds, results)
     tables = [_table(results, "fast", "A disk as it is: updates a second", _WRITERS)]
     if results.has(NONE, "slow 32"):
-        tables.append(_table(results, "slow", f"A disk whose flush takes {_SLOW_FLUSH_MS} ms: updates a second", (1, 32)))
+        tables.append(
+            _table(results, "slow", f"A disk whose flush takes {_SLOW_FLUSH_MS} ms: updates a second", (1, 32))
+        )
     tables.append(_bulk_table(results, lab.few(100_000, 5000)))
     return Section(
         "d. Order path",
-        f"pgbench updates random orders of {_streams(lab):,} users, each update a transaction. Without triggers, the table has "
-        "none at all; with ours, the service runs and delivers each of them to its user's stream; NOTIFY for each row is "
+        f"pgbench updates random orders of {_streams(lab):,} users, each update a transaction. Without triggers, the "
+        "table has "
+        "none at all; with ours, the service runs and delivers each of them to its user's stream; NOTIFY for each row "
+        "is "
         "a row trigger with the row as JSON, and one session listens. Here nothing is pinned: Postgres, pgbench, the "
-        "clients and the service share the cores. The slow disk is a Postgres of its own, each of whose calls of fdatasync is held up for "
+        "clients and the service share the cores. The slow disk is a Postgres of its own, each of whose calls of "
+        "fdatasync is held up for "
         f"{_SLOW_FLUSH_MS} ms by `strace --seccomp-bpf -e inject=fdatasync:delay_enter`, as a disk in a network would.",
         tables,
         known(
@@ -100,7 +105,8 @@ def _bulk_table(results: Results, rows: int) -> Table:
             ]
             for name in _NAMES.values()
         ],
-        "Another user's order is updated every 10 ms meanwhile, until the last of the rows is delivered; every user has a "
+        "Another user's order is updated every 10 ms meanwhile, until the last of the rows is delivered; every user "
+        "has a "
         "stream. The time to deliver all of them has the start of the program that updates in it.",
     )
 
@@ -129,7 +135,8 @@ def _writers(lab: Lab, kinds: dict[str, Orders], disk: str, writers: tuple[int, 
 
 @contextmanager
 def _listening(orders: Orders) -> Iterator[None]:
-    """One session listens, or a NOTIFY would be thrown away; it reads when it is asked, which is never needed for 8 GB."""
+    """One session listens, or a NOTIFY would be thrown away; it reads when it is asked, which is never needed for 8
+    GB."""
     with closing(psycopg2.connect(orders.dsn)) as session, session.cursor() as cursor:
         session.autocommit = True
         cursor.execute("LISTEN orders_changed")
@@ -157,7 +164,8 @@ def _slow(lab: Lab) -> Iterator[dict[str, Orders]]:
 
 
 def _hold_up(postgres: EmbeddedPostgres, programs: Path) -> None:
-    """Puts strace around the server. It is the tracer's grandchild that traces (-D), so that pg_ctl finds its own child."""
+    """Puts strace around the server. It is the tracer's grandchild that traces (-D), so that pg_ctl finds its own
+    child."""
     programs.mkdir()
     real = postgres.bin_path
     for file in real.iterdir():
@@ -169,7 +177,7 @@ def _hold_up(postgres: EmbeddedPostgres, programs: Path) -> None:
         "#!/bin/sh\n"
         # pg_ctl asks for the version first, and reads it.
         f'[ "$1" = -V ] && exec "{real}/postgres" -V\n'
-        f'exec {program("strace")} -D -f -qq --seccomp-bpf -o /dev/null -e trace=fdatasync -e {delay} '
+        f"exec {program('strace')} -D -f -qq --seccomp-bpf -o /dev/null -e trace=fdatasync -e {delay} "
         f'"{real}/postgres" "$@"\n'
     )
     wrapper.chmod(0o755)
