@@ -22,12 +22,13 @@ TIERS = {
     "clients": 6,
     "prometheus": 6,
     "proxies": 6,
+    "scripts": 6,
     "browser": 7,
 }
 
 # What differs between versions of Postgres is the SQL, and all of that is tested on each of them. For what stands above
 # it one version does, but for the tests that are marked every_postgres: the whole way of an event.
-ABOVE_SQL = {"web", "demo", "doctor", "system", "clients", "prometheus", "proxies", "browser"}
+ABOVE_SQL = {"web", "demo", "doctor", "system", "clients", "prometheus", "proxies", "scripts", "browser"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,7 +14,9 @@ from scripts.loading.users import User
 from scripts.loading.writers import Writer
 
 # How long what was written last may take to arrive, once nothing more is written.
-_SETTLE_S = 10.0
+_SETTLE_S = 5.0
+# What was committed last has its number by then.
+_NUMBERED_S = 1.0
 _ASKING_S = 30.0
 _POLL_WAIT_S = 25
 _ASKED_AT_ONCE = 50
@@ -107,6 +109,7 @@ class Run:
     def _settle(self, fleet: Fleet) -> None:
         """A number that never came leaves no hole behind it where it was the last: so each user's newest is asked for,
         and whoever has not got it a while later has lost what is missing to it."""
+        fleet.turn_for(_NUMBERED_S)
         asked = {user: self._question(user, clients) for user, clients in self._clients.items()}
         questions = [question for question in asked.values() if question is not None]
         fleet.at_once = _ASKED_AT_ONCE
