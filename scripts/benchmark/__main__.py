@@ -109,20 +109,18 @@ def _measure(lab: Lab, chosen: argparse.Namespace, command: str) -> int:
         )
     if chosen.quick:
         notes.append("Small numbers (--quick): this shows that it works, and not how fast it is.")
-    failed = False
     for letter in chosen.only:
         module = _SCENARIOS[letter]
         lab.say(f"{letter}. {_said_first(module)}")
         try:
             sections.append(module.run(lab))
         except (Trouble, OperatorError) as trouble:
-            failed = True
             lab.say(f"  not measured: {trouble}")
-            sections.append(Section(f"{letter}. not measured", f"{trouble}"))
-    written = report.write(lab, chosen.output, sections, command, notes)
+            lab.troubles.append(f"{letter} was not measured: {trouble}")
+    written = report.write(lab, chosen.output, sections, command, [*notes, *lab.troubles])
     missed = sum(section.missed for section in sections)
     lab.say(f"wrote {written}" + (f"; {missed} events of ours were missed" if missed else ""))
-    return 1 if failed or missed else 0
+    return 1 if lab.troubles or missed else 0
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from orderstream.demo.embedded import EmbeddedPostgres
 from scripts.benchmark import proc
-from scripts.benchmark.child import program
+from scripts.benchmark.child import Trouble, program
 from scripts.benchmark.orders import Orders
 from scripts.fleet.fleet import Fleet
 
@@ -42,6 +42,7 @@ class Lab:
         self._began = time.monotonic()
         self._postgres: EmbeddedPostgres | None = None
         self._orders: dict[str, Orders] = {}
+        self.troubles: list[str] = []
 
     @contextmanager
     def all_cores(self) -> Iterator[None]:
@@ -74,6 +75,15 @@ class Lab:
         """Progress, on standard error, with the time since the start."""
         passed_s = int(time.monotonic() - self._began)
         print(f"{passed_s // 60:2}:{passed_s % 60:02} {line}", file=sys.stderr, flush=True)
+
+    def attempt(self, who: str, measure: Callable[[], int]) -> int:
+        """What it gives, events missed; 0 where it could not be measured, which is said and written down."""
+        try:
+            return measure()
+        except (Trouble, OSError) as trouble:
+            self.say(f"  not measured: {trouble}")
+            self.troubles.append(f"{who} was not measured in a round: {trouble}")
+            return 0
 
     @property
     def postgres(self) -> EmbeddedPostgres:

@@ -26,13 +26,12 @@ def rss_bytes(pids: Iterable[int]) -> int:
 
 
 def kernel_bytes() -> int:
-    """Memory of the whole machine's kernel: its objects, sockets among them, and what sockets hold."""
+    """Memory of the whole machine's kernel that it cannot give back: its objects, and what sockets hold."""
     pages = 0
     for line in (_PROC / "net/sockstat").read_text().splitlines():
         if line.startswith("TCP:"):
             pages = int(line.split()[-1])
-    slab = sum(_kilobytes(_PROC / "meminfo", key) for key in ("SUnreclaim:", "SReclaimable:"))
-    return slab * 1024 + pages * os.sysconf("SC_PAGE_SIZE")
+    return _kilobytes(_PROC / "meminfo", "SUnreclaim:") * 1024 + pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _kilobytes(file: Path, key: str) -> int:

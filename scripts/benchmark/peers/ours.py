@@ -107,14 +107,15 @@ class Ours(Peer):
 
 
 def write_nginx(folder: Path, front_port: int, service_port: int) -> Path:
-    """config/nginx.conf with TLS on, at these ports, with a certificate of its own, and with one process."""
+    """config/nginx.conf with TLS on, at these ports, with a certificate of its own, and with two processes."""
     folder.mkdir(exist_ok=True)
     _make_certificate(folder)
     text = re.sub(r"^( +)#(listen|ssl_)", r"\1\2", _NGINX.read_text(encoding="utf-8"), flags=re.MULTILINE)
     places = {
         "        listen 80;\n": "",
-        "worker_processes auto": "worker_processes 1",
-        "listen 443": f"listen 127.0.0.1:{front_port}",
+        # Two descriptors a stream, and 20,000 a process is what many systems allow.
+        "worker_processes auto": "worker_processes 2",
+        "listen 443 ssl http2": f"listen 127.0.0.1:{front_port} ssl http2 reuseport backlog=4096",
         "/etc/nginx/tls": str(folder),
         "/var/log/nginx": str(folder),
         "server orderstream-1:8080": f"server 127.0.0.1:{service_port}",

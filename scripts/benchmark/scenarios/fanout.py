@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from scripts.benchmark.child import Child, Trouble
 from scripts.benchmark.crowd import Crowd, crowd, running, users
@@ -34,8 +35,8 @@ def run(lab: Lab) -> Section:
             lab.say(f"  round {number + 1}, {peer_class.name}: {events} events, {devices} devices")
             if peer_class.kind is not None:
                 lab.orders(peer_class.kind).fill(lab.few(15_000, 1500))
-            missed += _random_users(lab, peer_class, streams, events, results)
-            missed += _one_user(lab, peer_class, devices, facts, results)
+            missed += lab.attempt(peer_class.name, partial(_random_users, lab, peer_class, streams, events, results))
+            missed += lab.attempt(peer_class.name, partial(_one_user, lab, peer_class, devices, facts, results))
     names = [peer.name for peer in installed(ALL)]
     tables = [
         _table(

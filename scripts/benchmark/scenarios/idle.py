@@ -1,5 +1,7 @@
 """What an open stream costs while nothing happens: memory, and the CPU of its heartbeats."""
 
+from functools import partial
+
 from scripts.benchmark import proc
 from scripts.benchmark.crowd import crowd, running, users
 from scripts.benchmark.lab import Lab
@@ -22,7 +24,7 @@ def run(lab: Lab) -> Section:
     for number in range(lab.few(max(1, lab.rounds - 1), 1)):
         for peer_class in peers:
             lab.say(f"  round {number + 1}, {peer_class.name}: {', '.join(map(str, sizes))} idle streams")
-            _measure(lab, peer_class, sizes, results)
+            lab.attempt(peer_class.name, partial(_measure, lab, peer_class, sizes, results))
     names = [peer.name for peer in peers]
     largest = sizes[-1]
     memory = f"KB at {largest}"
@@ -38,7 +40,10 @@ def run(lab: Lab) -> Section:
         ]
         for name in names
     ]
-    lines = {name: [(size, results.median(name, f"KB at {size}")) for size in sizes] for name in names}
+    lines = {
+        name: [(size, results.median(name, what)) for size in sizes if results.has(name, what := f"KB at {size}")]
+        for name in names
+    }
     return Section(
         "a. Idle streams",
         f"As many streams as users, opened and left alone. Memory is the server's resident set above what it had with "
@@ -70,7 +75,7 @@ def run(lab: Lab) -> Section:
     )
 
 
-def _measure(lab: Lab, peer_class: type[Peer], sizes: list[int], results: Results) -> None:
+def _measure(lab: Lab, peer_class: type[Peer], sizes: list[int], results: Results) -> int:
     name = peer_class.name
     if peer_class.kind is not None:
         lab.orders(peer_class.kind).fill(sizes[-1])
@@ -91,3 +96,4 @@ def _measure(lab: Lab, peer_class: type[Peer], sizes: list[int], results: Result
         before_s = peer.cpu_s()
         streams.fleet.turn_for(window_s)
         results.add(name, "µs", (peer.cpu_s() - before_s) * 1e6 / sizes[-1] / window_s)
+        return 0

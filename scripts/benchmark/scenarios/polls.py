@@ -1,6 +1,7 @@
 """What a long-poll costs: while it waits, when it is answered, and when it need not wait."""
 
 import time
+from functools import partial
 
 from scripts.benchmark.child import Trouble
 from scripts.benchmark.crowd import running, users
@@ -30,7 +31,7 @@ def run(lab: Lab) -> Section:
     for number in range(lab.rounds):
         for peer_class in peers:
             lab.say(f"  round {number + 1}, {peer_class.name}: {waiting} polls wait, {events} are answered")
-            missed += _measure(lab, peer_class, waiting, events, results)
+            missed += lab.attempt(peer_class.name, partial(_measure, lab, peer_class, waiting, events, results))
     names = [peer.name for peer in peers]
     return Section(
         "f. Long-poll",

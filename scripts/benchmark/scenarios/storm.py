@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import partial
 from urllib.request import urlopen
 
 from scripts.benchmark.child import Trouble
@@ -29,7 +30,7 @@ def run(lab: Lab) -> Section:
     for number in range(lab.few(max(1, lab.rounds - 1), 1)):
         for peer_class in peers:
             lab.say(f"  round {number + 1}, {peer_class.name}: {streams} streams come back")
-            missed += _measure(lab, peer_class, streams, events, results)
+            missed += lab.attempt(peer_class.name, partial(_measure, lab, peer_class, streams, events, results))
     return Section(
         "e. Reconnect storm",
         f"{streams:,} streams, each of another user and each with an event behind it, are dropped at once; "
