@@ -24,7 +24,7 @@ _CONDITIONS = """## How it was measured
 - **orderstream** is `orderstream serve` as it is run, a process: a JWT for each user, limits, metrics and JSON log
   lines on (into a file), events from the project's own triggers on a real Postgres. Settings other than the defaults:
   `new_streams_per_s` (20,000, because a benchmark's clients come all at once), and what a scenario names. Where a
-  scenario says "behind TLS", nginx stands in front as `config/nginx.conf` sets it up, two processes of it on the server's
+  scenario says "behind TLS", nginx stands in front as `config/nginx.conf` sets it up, two processes on the server's
   core; its CPU and memory are shown beside ours and not counted to ours, as those of a load balancer would not be.
   Elsewhere clients connect directly, to us and to the others alike.
 - **The others** do less: none authenticates, limits, keeps metrics, numbers events, or gives a client that comes back
@@ -90,7 +90,9 @@ def _title(picture: str) -> str:
 def _conditions(lab: Lab) -> str:
     absent = {peer.name: peer.missing() for peer in ALL}
     named = [f"**{name}** is missing: {why}." for name, why in absent.items() if why is not None]
-    named.append("**Pushpin** was not measured: it needs a server behind it for each stream's request.")
+    named.append(
+        "**Pushpin** is not measured: it is a proxy that asks a server of one's own for each stream, and none is written."
+    )
     return _CONDITIONS.format(
         missing=" ".join(named),
         pinning=(

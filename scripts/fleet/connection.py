@@ -151,7 +151,7 @@ class Connection:
             self.send_request()
             return
         self._step = self._shake_hands
-        self.fleet.forget(self)  # type: ignore[union-attr]
+        self.fleet.unwatch(self)  # type: ignore[union-attr]
         self.sock = self.target.tls.wrap_socket(
             self.sock, server_hostname=self.target.host, do_handshake_on_connect=False
         )

@@ -96,8 +96,12 @@ class Fleet:
         self._poller.modify(connection.sock, select.EPOLLOUT if writing else select.EPOLLIN)
 
     def forget(self, connection: Connection) -> None:
-        assert connection.sock is not None
         self._connecting.discard(connection)
+        self.unwatch(connection)
+
+    def unwatch(self, connection: Connection) -> None:
+        """It gets another socket, and is on its way still."""
+        assert connection.sock is not None
         if self._watched.pop(connection.sock.fileno(), None) is not None:
             self._poller.unregister(connection.sock)
 

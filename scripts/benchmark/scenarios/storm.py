@@ -19,7 +19,7 @@ from scripts.benchmark.scenarios.latency import BehindTls
 US = "orderstream"
 # Handshakes under way: below the queue of the listening socket, which would drop what is above it.
 _AT_ONCE = 1000
-_BACK_S = 120.0
+_BACK_S = 60.0
 _LOADS = re.compile(rb"^orderstream_loads_total\{[^}]*\} ([0-9.e+]+)$", re.MULTILINE)
 
 
