@@ -90,9 +90,7 @@ def _title(picture: str) -> str:
 def _conditions(lab: Lab) -> str:
     absent = {peer.name: peer.missing() for peer in ALL}
     named = [f"**{name}** is missing: {why}." for name, why in absent.items() if why is not None]
-    named.append(
-        "**Pushpin** is not measured: it is a proxy that asks a server of one's own for each stream, and none is written."
-    )
+    named.append("**Pushpin** is not measured: it asks a server of one's own for each stream, and none is written here.")
     return _CONDITIONS.format(
         missing=" ".join(named),
         pinning=(

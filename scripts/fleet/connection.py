@@ -119,9 +119,10 @@ class Connection:
             self._watch(writing=False)
         except (ssl.SSLWantWriteError, BlockingIOError):
             self._watch(writing=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # A ValueError is an answer that is not HTTP, or not of a service that we know.
             self.close()
-            self.ended(error.strerror or type(error).__name__)
+            self.ended(str(error))
 
     def close(self) -> None:
         """Ends it without a word; nothing is called any more."""

@@ -49,7 +49,9 @@ class Poll(Connection):
             self.tally.refused[status] += 1
             if status >= 500 or status == 429:
                 # Its body is not read: the next request has a connection of its own.
-                self._come_back(float(header(head.lower(), b"retry-after") or _RETRY_S))
+                told = header(head.lower(), b"retry-after")
+                # It may also be a date (RFC 9110, 10.2.3), which no service of ours says.
+                self._come_back(float(told) if told is not None and told.isdigit() else _RETRY_S)
             return False
         self.learn(head)
         return True
