@@ -30,7 +30,8 @@ _CONDITIONS = """## How it was measured
 - **The others** do less: none authenticates, limits, keeps metrics, numbers events, or gives a client that comes back
   what it missed, except Nchan, which keeps messages in memory. They get a row's change by NOTIFY for each row.
   {missing}
-- **Clients** are one process of `scripts/fleet`: raw sockets on one epoll. Clients of ours check each event's number;
+- **Clients** are one process of `scripts/fleet`: raw sockets on one epoll; a thousand each come from an address of
+  their own, so that the limits on addresses need not be raised. Clients of ours check each event's number;
   an event that is missing or comes twice is counted, and none may be.
 - **Cores**: {pinning}
 - **Postgres** is the wheel's, with {postgres}; `fsync` and `synchronous_commit` are on.
@@ -49,7 +50,7 @@ def write(lab: Lab, folder: Path, sections: Sequence[Section], command: str, not
     parts += [f"**{note}**\n" for note in notes]
     goals = [goal for section in sections for goal in section.goals]
     missed = sum(section.missed for section in sections)
-    parts += ["## What was to be reached\n", _goals(goals, missed)]
+    parts += ["## What was to be reached\n", of_goals(goals, missed)]
     for section in sections:
         parts += [f"## {section.title}\n", f"{section.how}\n"]
         parts += [_table(table) for table in section.tables]
@@ -64,7 +65,7 @@ def write(lab: Lab, folder: Path, sections: Sequence[Section], command: str, not
     return report
 
 
-def _goals(goals: Sequence[Goal], missed: int) -> str:
+def of_goals(goals: Sequence[Goal], missed: int) -> str:
     rows = [[goal.name, goal.wanted, goal.reached, "yes" if goal.is_reached else "**no**"] for goal in goals]
     rows.append(["events of ours missed, or sent twice, in all of it", "0", str(missed), "**no**" if missed else "yes"])
     return _table(Table("", ["", "goal", "here", "reached"], rows))
@@ -90,7 +91,9 @@ def _title(picture: str) -> str:
 def _conditions(lab: Lab) -> str:
     absent = {peer.name: peer.missing() for peer in ALL}
     named = [f"**{name}** is missing: {why}." for name, why in absent.items() if why is not None]
-    named.append("**Pushpin** is not measured: it asks a server of one's own for each stream, and none is written here.")
+    named.append(
+        "**Pushpin** is not measured: it asks a server of one's own for each stream, and none is written here."
+    )
     return _CONDITIONS.format(
         missing=" ".join(named),
         pinning=(

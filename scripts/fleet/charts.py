@@ -76,7 +76,7 @@ class _Axis:
 def _step(high: float) -> float:
     """1, 2 or 5 times a power of ten, so that four to ten of them are enough."""
     rough = max(high, 1e-9) / 5
-    power = 10 ** math.floor(math.log10(rough))
+    power: float = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
 
 

@@ -25,13 +25,13 @@ class Fleet:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._connecting: set[Connection] = set()
-        self.per_s = float("inf")
+        self.per_s: float | None = None
         self.at_once = AT_ONCE
         self._credit = 0.0
         self._credited_at = time.monotonic()
 
     def add(self, connections: Iterable[Connection]) -> None:
-        """They begin in this order, `per_s` of them a second."""
+        """They begin in this order, `per_s` of them a second, or as fast as it goes."""
         self._waiting.extend(connections)
 
     def later(self, delay_s: float, call: Callable[[], None]) -> None:
@@ -111,7 +111,8 @@ class Fleet:
 
     def _let_in(self) -> None:
         now = time.monotonic()
-        self._credit = min(self._credit + (now - self._credited_at) * self.per_s, self.at_once)
+        earned = self.at_once if self.per_s is None else (now - self._credited_at) * self.per_s
+        self._credit = min(self._credit + earned, self.at_once)
         self._credited_at = now
         while self._waiting and len(self._connecting) < self.at_once and self._credit >= 1:
             self._credit -= 1

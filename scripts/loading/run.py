@@ -78,7 +78,7 @@ class Run:
             fleet.per_s = len(self._all) / self._plan.ramp_up_s
         fleet.add(self._all)
         self._turn(fleet, writer, progress, self._plan.ramp_up_s)
-        fleet.per_s = float("inf")
+        fleet.per_s = None
 
     def _turn(self, fleet: Fleet, writer: Writer | None, progress: Progress, duration_s: float) -> None:
         def show() -> bool:

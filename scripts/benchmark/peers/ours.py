@@ -57,7 +57,7 @@ class Ours(Peer):
             "new_streams_per_s": 20_000,
             "drain_spread_s": 0,
             "drain_timeout_s": 5,
-            **({"trusted_proxies": "127.0.0.0/8"} if self.tls else {}),
+            **({"trusted_proxies": "127.0.0.1/32"} if self.tls else {}),
             **self._settings,
         }
         # Of this core alone, unless there is a process for each.

@@ -8,9 +8,12 @@ from scripts.fleet.charts import line_chart
 from scripts.fleet.tally import Ages
 
 US = "orderstream"
+_SHARED = "shared"
 _FIRST = 50
 _BATCH = 100
-_HEARTBEATS_S = 16.0
+# Streams of one user, below max_streams_per_user.
+_DEVICES = 15
+_HEARTBEATS_S = 16
 # Figure -> its name in the picture, its unit in the table.
 _FIGURES = {
     "memory": ("memory per stream", "KB RSS per stream"),
@@ -27,6 +30,8 @@ def run(lab: Lab) -> Section:
     for number in range(lab.few(max(1, lab.rounds - 1), 1)):
         lab.say(f"  round {number + 1}: {', '.join(map(str, sizes))} streams")
         missed += _measure(lab, sizes, results)
+        lab.say(f"  round {number + 1}: {sizes[-1]} streams, {_DEVICES} of each user")
+        missed += _of_few_users(lab, sizes[-1], results)
     least, most = sizes[0], sizes[-1]
     lines = {
         name: [
@@ -44,9 +49,9 @@ def run(lab: Lab) -> Section:
         [
             Table(
                 "orderstream",
-                ["", *(f"{size:,} streams" for size in sizes)],
+                ["", *(f"{size:,} streams" for size in sizes), f"{most:,} of {most // _DEVICES:,} users"],
                 [
-                    [unit, *(spread(results.of(US, f"{figure} {size}")) for size in sizes)]
+                    [unit, *(spread(results.of(US, f"{figure} {size}")) for size in (*sizes, _SHARED))]
                     for figure, (_, unit) in _FIGURES.items()
                 ],
             )
@@ -83,12 +88,32 @@ def _measure(lab: Lab, sizes: list[int], results: Results) -> int:
             held.fleet.turn_for(1.0)
             results.add(US, f"memory {size}", (peer.rss_bytes() - base_bytes) / 1024 / (size - _FIRST))
             if size in (sizes[0], sizes[-1]):
-                window_s = _HEARTBEATS_S
+                window_s = lab.few(_HEARTBEATS_S, 4)
                 before_s = peer.cpu_s()
                 held.fleet.turn_for(window_s)
                 results.add(US, f"heartbeats {size}", (peer.cpu_s() - before_s) * 1e6 / size / window_s)
             missing += abs(_events(lab, peer, held, size, results)) + abs(_latency(lab, peer, held, size, results))
         return missing + held.faults()
+
+
+def _of_few_users(lab: Lab, size: int, results: Results) -> int:
+    """The largest size again, several streams to a user: each event is delivered to all of them."""
+    several, events = size // _DEVICES, lab.few(1000, 200)
+    with running(Ours(lab)) as peer, crowd(lab, peer) as held:
+        held.grow(users(_FIRST))
+        held.fleet.turn_for(1.0)
+        base_bytes, before = peer.rss_bytes(), len(held.streams)
+        everybody = users(several, first=_FIRST) * _DEVICES
+        held.grow(everybody)
+        held.fleet.turn_for(1.0)
+        results.add(US, f"memory {_SHARED}", (peer.rss_bytes() - base_bytes) / 1024 / (len(held.streams) - before))
+        held.tally.events = 0
+        before_s = peer.cpu_s()
+        options = ("--count", events, "--first", _FIRST, "--orders", several, "--batch", min(_BATCH, several))
+        writer = peer.orders.writer(lab.folder, lab.other_core, *options)
+        missing = held.receive(events * _DEVICES, writer)
+        results.add(US, f"event {_SHARED}", (peer.cpu_s() - before_s) * 1e6 / (events * _DEVICES))
+        return abs(missing) + held.faults()
 
 
 def _events(lab: Lab, peer: Ours, held: Crowd, size: int, results: Results) -> int:
