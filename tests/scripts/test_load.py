@@ -12,7 +12,7 @@ import pytest
 from scripts.loading import verdict
 from tests.ports import free_port
 from tests.scripts.relay import Relay
-from tests.services import SECRET, running_service
+from tests.services import SECRET, ServiceProcess, running_service
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--ramp-up", "0.5", "--duration", "1.5", "--writes-per-s", "60")
@@ -54,6 +54,19 @@ async def test_all_that_was_written_arrives(database: str, tmp_path: Path) -> No
     assert (column(printed, "sse", "lost"), column(printed, "poll", "lost")) == ("0", "0")
     assert picture.read_text().startswith("<svg ")
     assert orders_in(database) == 0
+
+
+@pytest.mark.system
+async def test_demo_needs_nothing_but_its_url(database: str, tmp_path: Path) -> None:
+    """Its users are signed in, and orders are placed at its desk as its page does it."""
+    demo = ServiceProcess(database)
+    demo.program = ("-m", "orderstream.demo.serve", str(tmp_path / "prices.json"))
+    async with demo:
+        await demo.ready()
+        status, printed, _ = await load("--url", demo.url, "--demo", "--streams", "10", "--users", "2", *QUICK)
+    assert status == 0, printed
+    written = int(printed.partition("written: ")[2].split()[0])
+    assert int(column(printed, "sse", "events")) == 5 * written > 0
 
 
 @pytest.mark.system
