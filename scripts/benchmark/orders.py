@@ -93,6 +93,13 @@ class Orders:
         command = [sys.executable, "-m", "scripts.benchmark.programs.writer", self.dsn, *map(str, options)]
         return Child(name, command, folder, core=core)
 
+    def listener(self, folder: Path, core: int | None, count: int = 0) -> Child:
+        """programs/listener.py, listening by now; without a count it does so until it is stopped."""
+        command = [sys.executable, "-m", "scripts.benchmark.programs.listener", self.dsn, str(count)]
+        child = Child("listener", command, folder, core=core)
+        child.wait_for(lambda: "listening" in child.log.read_text())
+        return child
+
     def pgbench(self, folder: Path, core: int | None, *, clients: int, seconds: float, orders: int) -> Child:
         """pgbench updating random orders as fast as it can, under way; its log says how fast."""
         script = folder / "update.sql"

@@ -1,5 +1,7 @@
-"""The floor of latency: one session that listens, and nothing behind it. Prints the age of each notification, in
-seconds; ends after so many."""
+"""The floor of latency: one session that listens, and nothing behind it.
+
+Prints the age of each notification, in seconds, and ends after so many; told 0, it only takes them, until it is ended.
+"""
 
 import select
 import sys
@@ -15,19 +17,20 @@ _KEY = b'"written_at":"'
 
 
 def main() -> None:
-    left = int(sys.argv[2])
+    wanted = int(sys.argv[2])
+    heard = 0
     with closing(psycopg2.connect(sys.argv[1])) as session, session.cursor() as cursor:
         session.autocommit = True
         cursor.execute(f"LISTEN {NOTIFY_CHANNEL}")
         print("listening", flush=True)
-        while left > 0:
+        while not wanted or heard < wanted:
             select.select([session], [], [])
             session.poll()
             now = time.time()
-            for notification in session.notifies:
+            heard += len(session.notifies)
+            for notification in session.notifies if wanted else ():
                 payload = notification.payload.encode()
                 print(now - written_at(payload, payload.rfind(_KEY) + len(_KEY)))
-            left -= len(session.notifies)
             session.notifies.clear()
 
 

@@ -1,6 +1,5 @@
 """How old a change is at its client, while thousands of streams are open and more or less is written."""
 
-import sys
 from functools import partial
 
 from scripts.benchmark.child import Child
@@ -152,9 +151,7 @@ def _floor(lab: Lab, results: Results) -> None:
         if not per_s:
             continue
         count = per_s * lab.few(seconds, 2)
-        command = [sys.executable, "-m", "scripts.benchmark.programs.listener", orders.dsn, str(count)]
-        listener = Child("listener", command, lab.folder, core=lab.server_core)
-        listener.wait_for(lambda listener=listener: "listening" in listener.log.read_text())  # type: ignore[misc]
+        listener = orders.listener(lab.folder, lab.server_core, count)
         writer = orders.writer(lab.folder, lab.other_core, "--count", count, "--orders", 1000, "--per-s", per_s)
         writer.finish()
         listener.finish()

@@ -2,10 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-
-import psycopg2
 
 from orderstream.demo.embedded import EmbeddedPostgres
 from scripts.benchmark.child import Child, program
@@ -51,13 +49,11 @@ def _run(lab: Lab) -> Section:
     return Section(
         "d. Order path",
         f"pgbench updates random orders of {_streams(lab):,} users, each update a transaction. Without triggers, the "
-        "table has "
-        "none at all; with ours, the service runs and delivers each of them to its user's stream; NOTIFY for each row "
-        "is "
-        "a row trigger with the row as JSON, and one session listens. Here nothing is pinned: Postgres, pgbench, the "
-        "clients and the service share the cores. The slow disk is a Postgres of its own, each of whose calls of "
-        "fdatasync is held up for "
-        f"{_SLOW_FLUSH_MS} ms by `strace --seccomp-bpf -e inject=fdatasync:delay_enter`, as a disk in a network would.",
+        "table has none at all; with ours, the service runs and delivers each of them to its user's stream; NOTIFY for "
+        "each row is a row trigger with the row as JSON, and one session takes what is notified. Here nothing is pinned: "
+        "Postgres, pgbench, the clients and the service share the cores. The slow disk is a Postgres of its own, each "
+        f"of whose calls of fdatasync is held up for {_SLOW_FLUSH_MS} ms by "
+        "`strace --seccomp-bpf -e inject=fdatasync:delay_enter`, as by a disk in a network.",
         tables,
         known(
             at_least("order writes, 32 writers, to NOTIFY for each row", 1.8, _to(results, "fast 32", NOTIFY), "×"),
@@ -115,7 +111,7 @@ def _writers(lab: Lab, kinds: dict[str, Orders], disk: str, writers: tuple[int, 
     missed, streams = 0, _streams(lab)
     for orders in kinds.values():
         orders.fill(lab.few(15_000, 1500))
-    with running(Ours(lab, database=kinds["ours"])) as peer, crowd(lab, peer) as held, _listening(kinds["notify"]):
+    with running(Ours(lab, database=kinds["ours"])) as peer, crowd(lab, peer) as held, _listening(lab, kinds["notify"]):
         held.grow(users(streams))
         for number in range(lab.rounds):
             for count in writers:
@@ -134,13 +130,13 @@ def _writers(lab: Lab, kinds: dict[str, Orders], disk: str, writers: tuple[int, 
 
 
 @contextmanager
-def _listening(orders: Orders) -> Iterator[None]:
-    """One session listens, or a NOTIFY would be thrown away; it reads when it is asked, which is never needed for 8
-    GB."""
-    with closing(psycopg2.connect(orders.dsn)) as session, session.cursor() as cursor:
-        session.autocommit = True
-        cursor.execute("LISTEN orders_changed")
+def _listening(lab: Lab, orders: Orders) -> Iterator[None]:
+    """One session takes what is notified: with nobody there it would be thrown away, and be cheaper than it is."""
+    listener = orders.listener(lab.folder, lab.server_core)
+    try:
         yield
+    finally:
+        listener.stop()
 
 
 @contextmanager
