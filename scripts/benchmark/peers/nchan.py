@@ -5,6 +5,7 @@ would cost it a request to somebody else for each stream.
 """
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,6 +101,6 @@ def _module() -> Path | None:
 def _module_version() -> str:
     """Debian's, since the module itself does not say."""
     asked = ["apt-cache", "show", "--no-all-versions", "libnginx-mod-nchan"]
-    told = subprocess.run(asked, capture_output=True, text=True).stdout if program("apt-cache") else ""
+    told = subprocess.run(asked, check=False, capture_output=True, text=True).stdout if program("apt-cache") else ""
     found = re.search(r"^Version: (?:\d+:)?(.*)$", told, re.MULTILINE)
     return found[1] if found else "of unknown version"

@@ -50,7 +50,7 @@ def _run(lab: Lab) -> Section:
         "d. Order path",
         f"pgbench updates random orders of {_streams(lab):,} users, each update a transaction. Without triggers, the "
         "table has none at all; with ours, the service runs and delivers each of them to its user's stream; NOTIFY for "
-        "each row is a row trigger with the row as JSON, and one session takes what is notified. Here nothing is pinned: "
+        "each row is a row trigger with the row as JSON, and one session takes what is notified. Nothing is pinned: "
         "Postgres, pgbench, the clients and the service share the cores. The slow disk is a Postgres of its own, each "
         f"of whose calls of fdatasync is held up for {_SLOW_FLUSH_MS} ms by "
         "`strace --seccomp-bpf -e inject=fdatasync:delay_enter`, as by a disk in a network.",
