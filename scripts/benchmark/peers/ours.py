@@ -68,7 +68,10 @@ class Ours(Peer):
             if self.lab.is_pinned:
                 command = ["taskset", "-c", ",".join(map(str, self.lab.cores)), *command]
         environment = {f"ORDERSTREAM_{key.upper()}": str(value) for key, value in settings.items()}
-        self.serve(Child("orderstream", command, self.lab.folder, core=core, environment=environment))
+        service = Child("orderstream", command, self.lab.folder, core=core, environment=environment)
+        self.serve(service)
+        # The others have theirs on the ports behind it: all of them serve.
+        service.wait_for(lambda: all(listens(self.admin_port + number) for number in range(self.processes)))
         if self.tls:
             self._put_nginx_in_front()
 
