@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+import psycopg2
+
 from orderstream.errors import OperatorError
 from scripts.benchmark import report
 from scripts.benchmark.child import Trouble
@@ -90,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _measure(lab, chosen, command)
     except KeyboardInterrupt:
-        lab.say("stopped; nothing was written")
+        lab.say("stopped; what was measured so far is written")
         return 130
     finally:
         lab.close()
@@ -114,10 +116,11 @@ def _measure(lab: Lab, chosen: argparse.Namespace, command: str) -> int:
         lab.say(f"{letter}. {_said_first(module)}")
         try:
             sections.append(module.run(lab))
-        except (Trouble, OperatorError) as trouble:
+        except (Trouble, OperatorError, OSError, psycopg2.Error) as trouble:
             lab.say(f"  not measured: {trouble}")
             lab.troubles.append(f"{letter} was not measured: {trouble}")
-    written = report.write(lab, chosen.output, sections, command, [*notes, *lab.troubles])
+        # Each time: whatever happens to the next, what was measured is kept.
+        written = report.write(lab, chosen.output, sections, command, [*notes, *lab.troubles])
     missed = sum(section.missed for section in sections)
     lab.say(f"wrote {written}" + (f"; {missed} events of ours were missed" if missed else ""))
     return 1 if lab.troubles or missed else 0

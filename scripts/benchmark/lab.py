@@ -4,8 +4,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psycopg2
 
 from orderstream.demo.embedded import EmbeddedPostgres
 from scripts.benchmark import proc
@@ -65,7 +67,9 @@ class Lab:
         postgres = self.postgres.pid
         assert postgres is not None
         for pid in (0, *proc.family(postgres)):
-            os.sched_setaffinity(pid, cores)
+            # A session may end meanwhile.
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(pid, cores)
 
     def few(self, many: int, few: int) -> int:
         """`many`, or `few` where it has to be quick."""
@@ -80,7 +84,7 @@ class Lab:
         """What it gives, events missed; 0 where it could not be measured, which is said and written down."""
         try:
             return measure()
-        except (Trouble, OSError) as trouble:
+        except (Trouble, OSError, psycopg2.Error) as trouble:
             self.say(f"  not measured: {trouble}")
             self.troubles.append(f"{who} was not measured in a round: {trouble}")
             return 0

@@ -9,7 +9,10 @@ _PROC = Path("/proc")
 
 def family(pid: int) -> list[int]:
     """A process and all that it started, as far as they live."""
-    children = (_PROC / f"{pid}/task/{pid}/children").read_text().split()
+    try:
+        children = (_PROC / f"{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
     return [pid, *(descendant for child in children for descendant in family(int(child)))]
 
 
