@@ -111,6 +111,8 @@ def _measure(lab: Lab, chosen: argparse.Namespace, command: str) -> int:
         )
     if chosen.quick:
         notes.append("Small numbers (--quick): this shows that it works, and not how fast it is.")
+    if left_out := [letter for letter in _SCENARIOS if letter not in chosen.only]:
+        notes.append(f"Scenarios {', '.join(left_out)} were left out of this run.")
     for letter in chosen.only:
         module = _SCENARIOS[letter]
         lab.say(f"{letter}. {_said_first(module)}")
