@@ -1,5 +1,6 @@
 """What an order write costs the writer: without triggers, with ours, with a NOTIFY for each row; on a slow disk too."""
 
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,8 +35,8 @@ def _run(lab: Lab) -> Section:
     results, missed, notes = Results(), 0, list[str]()
     kinds = {kind: lab.orders(kind) for kind in KINDS}
     missed += _writers(lab, kinds, "fast", _WRITERS, results)
-    if program("strace") is None:
-        notes.append("**No slow disk**: strace is missing, which makes one.")
+    if program("cc") is None:
+        notes.append("**No slow disk**: a C compiler is missing, which makes one.")
     else:
         with _slow(lab) as slow_kinds:
             missed += _writers(lab, slow_kinds, "slow", (1, 32), results)
@@ -52,8 +53,8 @@ def _run(lab: Lab) -> Section:
         "table has none at all; with ours, the service runs and delivers each of them to its user's stream; NOTIFY for "
         "each row is a row trigger with the row as JSON, and one session takes what is notified. Nothing is pinned: "
         "Postgres, pgbench, the clients and the service share the cores. The slow disk is a Postgres of its own, each "
-        f"of whose calls of fdatasync is held up for {_SLOW_FLUSH_MS} ms by "
-        "`strace --seccomp-bpf -e inject=fdatasync:delay_enter`, as by a disk in a network.",
+        f"of whose calls of fdatasync is held up for {_SLOW_FLUSH_MS} ms by a "
+        "library that is loaded before libc (`LD_PRELOAD`), as by a disk in a network.",
         tables,
         known(
             at_least("order writes, 32 writers, to NOTIFY for each row", 1.8, _to(results, "fast 32", NOTIFY), "×"),
@@ -160,24 +161,34 @@ def _slow(lab: Lab) -> Iterator[dict[str, Orders]]:
 
 
 def _hold_up(postgres: EmbeddedPostgres, programs: Path) -> None:
-    """Puts strace around the server. It is the tracer's grandchild that traces (-D), so that pg_ctl finds its own
-    child."""
+    """Puts a library before libc that sleeps in each fdatasync, which is how this server flushes its WAL."""
     programs.mkdir()
     real = postgres.bin_path
     for file in real.iterdir():
         if file.name != "postgres":
             (programs / file.name).symlink_to(file)
-    delay = f"inject=fdatasync:delay_enter={_SLOW_FLUSH_MS * 1000}"
-    wrapper = programs / "postgres"
-    wrapper.write_text(
-        "#!/bin/sh\n"
-        # pg_ctl asks for the version first, and reads it.
-        f'[ "$1" = -V ] && exec "{real}/postgres" -V\n'
-        f"exec {program('strace')} -D -f -qq --seccomp-bpf -o /dev/null -e trace=fdatasync -e {delay} "
-        f'"{real}/postgres" "$@"\n'
+    source, library = programs / "slow.c", programs / "slow.so"
+    source.write_text(_SLEEP)
+    subprocess.run(
+        [str(program("cc")), "-shared", "-fPIC", f"-DNS={_SLOW_FLUSH_MS}000000", "-o", str(library), str(source)],
+        check=True,
     )
+    wrapper = programs / "postgres"
+    wrapper.write_text(f'#!/bin/sh\nLD_PRELOAD="{library}" exec "{real}/postgres" "$@"\n')
     wrapper.chmod(0o755)
     postgres.bin_path = programs
+
+
+_SLEEP = """
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int fdatasync(int file) {
+    struct timespec pause = {0, NS};
+    nanosleep(&pause, 0);
+    return syscall(SYS_fdatasync, file);
+}
+"""
 
 
 def _bulk(lab: Lab, kinds: dict[str, Orders], results: Results) -> int:
