@@ -1,4 +1,4 @@
-# Sourced by the scripts beside it, after venv.sh: the programs that tests run, from Debian.
+# Sourced by the scripts beside it, after venv.sh: the programs that tests and benchmarks run, from Debian.
 # shellcheck shell=bash
 
 # as_root COMMAND...: fails where we may not.
@@ -30,6 +30,8 @@ has() {
     nodejs) command -v node ;;
     prometheus) command -v promtool || [ -x "$venv/bin/promtool" ] ;;
     nginx-light) [ -x /usr/sbin/nginx ] ;;
+    gcc) command -v cc ;;
+    libc6-dev) [ -e /usr/include/stdio.h ] ;;
     faketime) compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' ;;
     *) [ -x "/usr/sbin/$1" ] || command -v "$1" ;;
     esac >/dev/null
@@ -50,26 +52,28 @@ install_programs() {
     as_root apt-get update -qq || say "apt-get update failed"
     # One by one: what this release of Debian does not have is no reason to go without the rest.
     for package in "${missing[@]}"; do
-        install_package "$package" >/dev/null || say "could not install $package: its tests will be skipped"
+        install_package "$package" >/dev/null || say "could not install $package: what needs it is skipped"
     done
 }
 
 install_package() {
     case "$1" in
     # Its two programs are all that is needed: installed, it would be a service, started now and at every boot.
-    prometheus) unpack_programs "$1" ;;
+    prometheus) unpack "$1" ./usr/bin "$venv/bin" ;;
     *) install_stopped "$1" ;;
     esac
 }
 
-# unpack_programs PACKAGE: what it has in /usr/bin comes into .venv/bin.
-unpack_programs() {
-    local folder status=0
-    folder="$(mktemp -d)"
+# unpack PACKAGE PATH FOLDER: what the package has below PATH comes into FOLDER, and nothing is installed.
+unpack() {
+    local archive status=0 depth
+    archive="$(mktemp -d)"
+    depth="$(tr -cd / <<<"$2" | wc -c)"
+    mkdir -p "$3"
     {
-        (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root "$1") &&
-            dpkg-deb --fsys-tarfile "$folder/$1"_*.deb | tar -x -C "$venv/bin" --strip-components=3 ./usr/bin
+        (cd "$archive" && apt-get download -qq -o APT::Sandbox::User=root "$1") &&
+            dpkg-deb --fsys-tarfile "$archive/$1"_*.deb | tar -x -C "$3" --strip-components="$((depth + 1))" "$2"
     } || status=1
-    rm -rf "$folder"
+    rm -rf "$archive"
     return "$status"
 }

@@ -29,6 +29,7 @@ TIERS = {
     "breaks": 6,
     "prometheus": 6,
     "proxies": 6,
+    "scripts": 6,
     "browser": 7,
 }
 

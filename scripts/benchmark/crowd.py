@@ -1,0 +1,84 @@
+"""Streams that a scenario holds open, and events that it waits for."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from scripts.benchmark.child import Child, Trouble
+from scripts.benchmark.lab import Lab
+from scripts.benchmark.peers.peer import Peer
+from scripts.fleet.fleet import Fleet, raise_descriptor_limit
+from scripts.fleet.streams import OrderStream, Stream
+from scripts.fleet.tally import Tally
+
+P = TypeVar("P", bound=Peer)
+
+_OPENING_S = 120.0
+
+
+def users(count: int, first: int = 0) -> list[str]:
+    """The names of those whose orders `Orders.fill` made."""
+    return [f"u{number}" for number in range(first, first + count)]
+
+
+@contextmanager
+def running(peer: P) -> Iterator[P]:
+    try:
+        peer.start()
+        yield peer
+    finally:
+        peer.stop()
+
+
+class Crowd:
+    """The streams of one peer, with what they count."""
+
+    def __init__(self, lab: Lab, peer: Peer, fleet: Fleet) -> None:
+        self._lab, self._peer = lab, peer
+        self.fleet = fleet
+        self.tally = Tally("sse")
+        self.streams: list[Stream] = []
+
+    def grow(self, names: Sequence[str]) -> None:
+        """Opens one more for each of the names, and returns when the last of them is live."""
+        raise_descriptor_limit(len(self.streams) + len(names))
+        added = self._peer.streams(names, self.tally, first=len(self.streams))
+        self.streams += added
+        self.fleet.add(added)
+        if not self.fleet.turn_until(lambda: self.is_live or self.tally.errors > 0, _OPENING_S) or not self.is_live:
+            raise Trouble(f"{self._peer.name}: {self.live} of {len(self.streams)} streams are open: {self._why()}")
+
+    def say(self, line: str) -> None:
+        self._lab.say(line)
+
+    @property
+    def is_live(self) -> bool:
+        return self.live == len(self.streams)
+
+    @property
+    def live(self) -> int:
+        return self.tally.live if isinstance(self.streams[0], OrderStream) else self.tally.open
+
+    def receive(self, expected: int, writer: Child | None, within_s: float = 60.0) -> int:
+        """Turns until so many events came since the tally began and the writer has ended; how many are missing."""
+        self.fleet.turn_until(lambda: self.tally.events >= expected and (writer is None or writer.is_over), within_s)
+        if writer is not None:
+            writer.stop() if not writer.is_over else writer.finish()
+        return expected - self.tally.events
+
+    def faults(self) -> int:
+        """Events that were lost on the way, by their numbers, or came twice."""
+        behind = sum(max(0, stream.head - stream.last) for stream in self.streams if isinstance(stream, OrderStream))
+        return self.tally.lost + self.tally.repeated + behind
+
+    def _why(self) -> str:
+        refused = ", ".join(f"{count} answered {status}" for status, count in self.tally.refused.items())
+        goaways = ", ".join(f"{count} {reason}" for reason, count in self.tally.goaways.items())
+        return "; ".join(filter(None, [refused, goaways, f"{self.tally.broken} broken" if self.tally.broken else ""]))
+
+
+@contextmanager
+def crowd(lab: Lab, peer: Peer) -> Iterator[Crowd]:
+    """Of a peer that runs."""
+    with lab.fleet() as fleet:
+        yield Crowd(lab, peer, fleet)

@@ -1,0 +1,1 @@
+"""Servers that are measured, each started and stopped in the same way: `peer` says how."""

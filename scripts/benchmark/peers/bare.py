@@ -1,0 +1,24 @@
+"""The floor: connections, and a loop that writes to them."""
+
+import platform
+from http.client import HTTPConnection
+
+from scripts.benchmark.peers.peer import Peer
+
+
+class Bare(Peer):
+    name = "bare write() loop"
+    kind = None
+
+    @classmethod
+    def version(cls) -> str:
+        return f"asyncio protocol on uvloop, Python {platform.python_version()}"
+
+    def start(self) -> None:
+        self.serve(self.run("bare", self.port))
+
+    def publish(self, count: int, size_bytes: int, *, to_all: bool = False) -> None:
+        """Tells it to write so many events, to connections drawn at random or each to all of them."""
+        connection = HTTPConnection("127.0.0.1", self.port)
+        connection.request("GET", f"/publish?count={count}&bytes={size_bytes}" + "&to=all" * to_all)
+        connection.getresponse().close()

@@ -1,0 +1,1 @@
+"""What is measured, a module each; `run(lab)` of each gives its section of the report."""

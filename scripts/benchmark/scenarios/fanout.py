@@ -1,0 +1,158 @@
+"""What it costs to deliver an event: to random users of thousands, and to one user with five hundred devices."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from scripts.benchmark.child import Child, Trouble
+from scripts.benchmark.crowd import Crowd, crowd, running, users
+from scripts.benchmark.lab import Lab
+from scripts.benchmark.peers.bare import Bare
+from scripts.benchmark.peers.choice import ALL, installed
+from scripts.benchmark.peers.peer import Peer
+from scripts.benchmark.results import Results, Section, Table, at_least, known, spread, times
+
+US = "orderstream"
+NCHAN, README, BARE = "nginx + Nchan", "aiohttp-sse, its README", Bare.name
+WITH_BRIDGE = f"{NCHAN}, its bridge counted"
+# As long as an event of ours with an order in it.
+_EVENT_BYTES = 600
+# Orders in one transaction, as a batch of fills is.
+_BATCH = 100
+_A_DEVICE = {"max_streams_per_user": 1000}
+
+# (peer, its streams, how many deliveries) -> begins to write; None where the peer writes itself.
+Begin = Callable[[Peer, int], Child | None]
+
+
+def run(lab: Lab) -> Section:
+    streams, events = lab.few(8000, 400), lab.few(40_000, 4000)
+    devices, facts = lab.few(500, 50), lab.few(200, 100)
+    results = Results()
+    missed = 0
+    for number in range(lab.rounds):
+        for peer_class in installed(ALL):
+            lab.say(f"  round {number + 1}, {peer_class.name}: {events} events, {devices} devices")
+            if peer_class.kind is not None:
+                lab.orders(peer_class.kind).fill(lab.few(15_000, 1500))
+            missed += lab.attempt(peer_class.name, partial(_random_users, lab, peer_class, streams, events, results))
+            missed += lab.attempt(peer_class.name, partial(_one_user, lab, peer_class, devices, facts, results))
+    names = [peer.name for peer in installed(ALL)]
+    tables = [
+        _table(
+            results, names, "random", f"{events:,} events, each to one of {streams:,} users, {_BATCH} a transaction"
+        ),
+        _table(results, names, "devices", f"{facts} events to a user with {devices} devices, 5 a transaction"),
+    ]
+    goals = []
+    for what, said in {"random": "random users", "devices": "one user's devices"}.items():
+        per_core = f"{what} per core"
+        goals += known(
+            at_least(f"events per core and second, {said}, to Nchan's", 2.5, results.ratios(US, NCHAN, per_core), "×"),
+            at_least("the same, to aiohttp-sse's", 4.0, results.ratios(US, README, per_core), "×"),
+            at_least("the same, to a bare write() loop's", 0.7, results.ratios(US, BARE, per_core), "×"),
+        )
+    return Section(
+        "b. Fan-out",
+        "Orders are updated in Postgres as fast as it takes them, and every client's event is waited for. Events per "
+        "core "
+        "and second are deliveries divided by the CPU time of the server in it. Reading the events from Postgres is in "
+        "that for us, and with the numbering of events too; for aiohttp-sse and sse-starlette the reading is; for "
+        "Nchan, "
+        "it is the bridge's, which is shown beside it and not counted; the bare loop has its events in memory.",
+        tables,
+        goals,
+        missed=missed,
+    )
+
+
+def _table(results: Results, names: list[str], what: str, title: str) -> Table:
+    per_core = f"{what} per core"
+    return Table(
+        title,
+        [
+            "",
+            "events per core and second",
+            "ours to its",
+            "µs CPU per event",
+            "µs CPU of the bridge",
+            "bytes per event",
+            "events per second, all together",
+        ],
+        [
+            [
+                name,
+                spread(results.of(name, per_core)),
+                times(results.ratios(US, name, per_core)),
+                spread(results.of(name, f"{what} µs")),
+                spread(results.of(name, f"{what} bridge µs")),
+                spread(results.of(name, f"{what} bytes")),
+                spread(results.of(name, f"{what} per s")),
+            ]
+            for name in (*names, WITH_BRIDGE)
+            if results.has(name, per_core)
+        ],
+    )
+
+
+def _random_users(lab: Lab, peer_class: type[Peer], streams: int, events: int, results: Results) -> int:
+    def begin(peer: Peer) -> Child | None:
+        if isinstance(peer, Bare):
+            peer.publish(events, _EVENT_BYTES)
+            return None
+        assert peer.orders is not None
+        options = ("--count", events, "--orders", streams, "--batch", _BATCH)
+        return peer.orders.writer(lab.folder, lab.other_core, *options)
+
+    with running(peer_class(lab)) as peer, crowd(lab, peer) as held:
+        held.grow(users(streams))
+        return _deliver(held, peer, lambda: begin(peer), events, "random", results)
+
+
+def _one_user(lab: Lab, peer_class: type[Peer], devices: int, facts: int, results: Results) -> int:
+    def begin(peer: Peer) -> Child | None:
+        if isinstance(peer, Bare):
+            peer.publish(facts, _EVENT_BYTES, to_all=True)
+            return None
+        assert peer.orders is not None
+        peer.orders.fill(20, first=_THEIR_FIRST, users=1, prefix="device")
+        options = ("--count", facts, "--orders", 20, "--batch", 5, "--first", _THEIR_FIRST)
+        return peer.orders.writer(lab.folder, lab.other_core, *options)
+
+    settings = _A_DEVICE if peer_class.name == US else {}
+    with running(peer_class(lab, **settings)) as peer, crowd(lab, peer) as held:
+        held.grow(["device0"] * devices)
+        return _deliver(held, peer, lambda: begin(peer), facts * devices, "devices", results)
+
+
+_THEIR_FIRST = 5_000_000
+
+
+def _deliver(
+    held: Crowd, peer: Peer, begin: Callable[[], Child | None], expected: int, what: str, results: Results
+) -> int:
+    """Measures from the first write to the last delivery; events of ours that were missed or came twice."""
+    held.fleet.turn_for(0.5)
+    bytes_before, cpu_s, bridge_s = held.tally.received_bytes, peer.cpu_s(), peer.bridge_cpu_s()
+    writer = begin()
+    held.fleet.turn_until(lambda: held.tally.events > 0, 30.0)
+    began = time.monotonic()
+    missing = held.receive(expected, writer)
+    took_s = time.monotonic() - began
+    used_s = peer.cpu_s() - cpu_s
+    came = held.tally.events
+    if not came or not used_s:
+        raise Trouble(f"{peer.name}: no event came")
+    results.add(peer.name, f"{what} per core", came / used_s)
+    results.add(peer.name, f"{what} µs", used_s * 1e6 / came)
+    results.add(peer.name, f"{what} per s", came / took_s)
+    results.add(peer.name, f"{what} bytes", (held.tally.received_bytes - bytes_before) / came)
+    if peer.bridge:
+        bridge_s = peer.bridge_cpu_s() - bridge_s
+        results.add(peer.name, f"{what} bridge µs", bridge_s * 1e6 / came)
+        results.add(WITH_BRIDGE, f"{what} per core", came / (used_s + bridge_s))
+    if peer.name == US:
+        return abs(missing) + held.faults()
+    if missing:
+        held.say(f"  {peer.name}: {missing} of {expected} events did not come")
+    return 0

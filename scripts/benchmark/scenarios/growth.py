@@ -1,0 +1,136 @@
+"""Whether a stream and an event cost the same among many as among few."""
+
+from scripts.benchmark.crowd import Crowd, crowd, running, users
+from scripts.benchmark.lab import Lab
+from scripts.benchmark.peers.ours import Ours
+from scripts.benchmark.results import Results, Section, Table, at_most, known, spread
+from scripts.fleet.charts import line_chart
+from scripts.fleet.tally import Ages
+
+US = "orderstream"
+_SHARED = "shared"
+_FIRST = 50
+_BATCH = 100
+# Streams of one user, below max_streams_per_user.
+_DEVICES = 15
+_HEARTBEATS_S = 16
+# Figure -> its name in the picture, its unit in the table.
+_FIGURES = {
+    "memory": ("memory per stream", "KB RSS per stream"),
+    "heartbeats": ("CPU per stream", "µs CPU per stream and second"),
+    "event": ("CPU per event", "µs CPU per event"),
+    "p50": ("age, p50", "p50, ms, 100 updates a second"),
+    "p99": ("age, p99", "p99, ms"),
+}
+
+
+def run(lab: Lab) -> Section:
+    sizes = [lab.few(size, size // 10) for size in (1000, 5000, 10_000, 15_000)]
+    results, missed = Results(), 0
+    for number in range(lab.few(max(1, lab.rounds - 1), 1)):
+        lab.say(f"  round {number + 1}: {', '.join(map(str, sizes))} streams")
+        missed += _measure(lab, sizes, results)
+        lab.say(f"  round {number + 1}: {sizes[-1]} streams, {_DEVICES} of each user")
+        missed += _of_few_users(lab, sizes[-1], results)
+    least, most = sizes[0], sizes[-1]
+    lines = {
+        name: [
+            (size, results.median(US, f"{figure} {size}") / results.median(US, f"{figure} {least}"))
+            for size in sizes
+            if results.has(US, f"{figure} {size}") and results.median(US, f"{figure} {least}")
+        ]
+        for figure, (name, _) in _FIGURES.items()
+    }
+    return Section(
+        "g. Growth",
+        "One process whose streams become more, each of another user, measured as in a to c: what a stream and an "
+        "event "
+        f"cost, against how many there are. The picture shows all of it in units of what it is at {least:,} streams.",
+        [
+            Table(
+                "orderstream",
+                ["", *(f"{size:,} streams" for size in sizes), f"{most:,} of {most // _DEVICES:,} users"],
+                [
+                    [unit, *(spread(results.of(US, f"{figure} {size}")) for size in (*sizes, _SHARED))]
+                    for figure, (_, unit) in _FIGURES.items()
+                ],
+            )
+        ],
+        known(
+            *(
+                at_most(
+                    f"{said} at {most:,} streams, to that at {least:,}",
+                    1.15,
+                    results.ratios(US, US, f"{figure} {most}", f"{figure} {least}"),
+                    "×",
+                )
+                for figure, said in {
+                    "memory": "memory per stream",
+                    "heartbeats": "CPU per stream",
+                    "event": "CPU per event",
+                }.items()
+            )
+        ),
+        {"growth": line_chart("Cost against the number of streams", "open streams", f"× that of {least:,}", lines)},
+        missed,
+    )
+
+
+def _measure(lab: Lab, sizes: list[int], results: Results) -> int:
+    lab.orders("ours").fill(sizes[-1])
+    with running(Ours(lab)) as peer, crowd(lab, peer) as held:
+        everybody = users(sizes[-1])
+        held.grow(everybody[:_FIRST])
+        held.fleet.turn_for(1.0)
+        base_bytes, missing = peer.rss_bytes(), 0
+        for size in sizes:
+            held.grow(everybody[len(held.streams) : size])
+            held.fleet.turn_for(1.0)
+            results.add(US, f"memory {size}", (peer.rss_bytes() - base_bytes) / 1024 / (size - _FIRST))
+            if size in (sizes[0], sizes[-1]):
+                window_s = lab.few(_HEARTBEATS_S, 4)
+                before_s = peer.cpu_s()
+                held.fleet.turn_for(window_s)
+                results.add(US, f"heartbeats {size}", (peer.cpu_s() - before_s) * 1e6 / size / window_s)
+            missing += abs(_events(lab, peer, held, size, results)) + abs(_latency(lab, peer, held, size, results))
+        return missing + held.faults()
+
+
+def _of_few_users(lab: Lab, size: int, results: Results) -> int:
+    """The largest size again, several streams to a user: each event is delivered to all of them."""
+    several, events = size // _DEVICES, lab.few(1000, 200)
+    with running(Ours(lab)) as peer, crowd(lab, peer) as held:
+        held.grow(users(_FIRST))
+        held.fleet.turn_for(1.0)
+        base_bytes, before = peer.rss_bytes(), len(held.streams)
+        everybody = users(several, first=_FIRST) * _DEVICES
+        held.grow(everybody)
+        held.fleet.turn_for(1.0)
+        results.add(US, f"memory {_SHARED}", (peer.rss_bytes() - base_bytes) / 1024 / (len(held.streams) - before))
+        held.tally.events = 0
+        before_s = peer.cpu_s()
+        options = ("--count", events, "--first", _FIRST, "--orders", several, "--batch", min(_BATCH, several))
+        writer = peer.orders.writer(lab.folder, lab.other_core, *options)
+        missing = held.receive(events * _DEVICES, writer)
+        results.add(US, f"event {_SHARED}", (peer.cpu_s() - before_s) * 1e6 / (events * _DEVICES))
+        return abs(missing) + held.faults()
+
+
+def _events(lab: Lab, peer: Ours, held: Crowd, size: int, results: Results) -> int:
+    events = lab.few(10_000, 1000)
+    held.tally.events = 0
+    before_s = peer.cpu_s()
+    options = ("--count", events, "--orders", size, "--batch", min(_BATCH, size))
+    missing = held.receive(events, peer.orders.writer(lab.folder, lab.other_core, *options))
+    results.add(US, f"event {size}", (peer.cpu_s() - before_s) * 1e6 / events)
+    return missing
+
+
+def _latency(lab: Lab, peer: Ours, held: Crowd, size: int, results: Results) -> int:
+    updates = lab.few(300, 100)
+    held.tally.events, held.tally.ages = 0, Ages()
+    options = ("--count", updates, "--orders", size, "--per-s", 100)
+    missing = held.receive(updates, peer.orders.writer(lab.folder, lab.other_core, *options))
+    for name, share in {"p50": 0.5, "p99": 0.99}.items():
+        results.add(US, f"{name} {size}", held.tally.ages.quantile(share) * 1000)
+    return missing

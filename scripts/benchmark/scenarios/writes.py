@@ -1,0 +1,255 @@
+"""What an order write costs the writer: without triggers, with ours, with a NOTIFY for each row; on a slow disk too."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orderstream.demo.embedded import EmbeddedPostgres
+from scripts.benchmark.child import Child, program
+from scripts.benchmark.crowd import Crowd, crowd, running, users
+from scripts.benchmark.lab import POSTGRES, Lab
+from scripts.benchmark.orders import KINDS, Orders, tps
+from scripts.benchmark.peers.ours import Ours
+from scripts.benchmark.results import Results, Section, Table, at_least, at_most, known, spread, times
+from scripts.benchmark.scenarios.latency import transactions
+from scripts.fleet.fleet import Fleet
+from scripts.fleet.tally import Ages
+
+NONE, US, NOTIFY = "no triggers", "orderstream, delivering", "NOTIFY for each row"
+_NAMES = {"none": NONE, "ours": US, "notify": NOTIFY}
+_WRITERS = (1, 8, 32)
+_SLOW_FLUSH_MS = 2
+_BULK_FIRST = 10_000_000
+_OTHERS = 100
+
+
+def run(lab: Lab) -> Section:
+    lab.orders("ours")
+    with lab.all_cores():
+        return _run(lab)
+
+
+def _run(lab: Lab) -> Section:
+    results, missed, notes = Results(), 0, list[str]()
+    kinds = {kind: lab.orders(kind) for kind in KINDS}
+    missed += _writers(lab, kinds, "fast", _WRITERS, results)
+    if program("cc") is None:
+        notes.append("**No slow disk**: a C compiler is missing, which makes one.")
+    else:
+        with _slow(lab) as slow_kinds:
+            missed += _writers(lab, slow_kinds, "slow", (1, 32), results)
+    missed += _bulk(lab, kinds, results)
+    tables = [_table(results, "fast", "A disk as it is: updates a second", _WRITERS)]
+    if results.has(NONE, "slow 32"):
+        tables.append(
+            _table(results, "slow", f"A disk whose flush takes {_SLOW_FLUSH_MS} ms: updates a second", (1, 32))
+        )
+    tables.append(_bulk_table(results, lab.few(100_000, 5000)))
+    return Section(
+        "d. Order path",
+        f"pgbench updates random orders of {_streams(lab):,} users, each update a transaction. Without triggers, the "
+        "table has none at all; with ours, the service runs and delivers each of them to its user's stream; NOTIFY for "
+        "each row is a row trigger with the row as JSON, and one session takes what is notified. Nothing is pinned: "
+        "Postgres, pgbench, the clients and the service share the cores. The slow disk is a Postgres of its own, each "
+        f"of whose calls of fdatasync is held up for {_SLOW_FLUSH_MS} ms by a "
+        "library that is loaded before libc (`LD_PRELOAD`), as by a disk in a network.",
+        tables,
+        known(
+            at_least("order writes, 32 writers, to NOTIFY for each row", 1.8, _to(results, "fast 32", NOTIFY), "×"),
+            at_least("the same on a slow disk", 5.0, _to(results, "slow 32", NOTIFY), "×"),
+            at_least("the same, to no triggers at all", 0.55, _to(results, "fast 32", NONE), "×"),
+            at_most("time of a bulk update, to no triggers", 2.5, results.ratios(US, NONE, "bulk s"), "×"),
+            at_most("other users' latency meanwhile, the longest", 100.0, results.of(US, "bulk max ms"), "ms"),
+        ),
+        missed=missed,
+        notes=notes,
+    )
+
+
+def _streams(lab: Lab) -> int:
+    return lab.few(1000, 200)
+
+
+def _to(results: Results, what: str, other: str) -> list[float]:
+    return results.ratios(US, other, what)
+
+
+def _table(results: Results, disk: str, title: str, writers: tuple[int, ...]) -> Table:
+    rows = []
+    for name in _NAMES.values():
+        row = [name]
+        for count in writers:
+            row += [spread(results.of(name, f"{disk} {count}")), times(_to(results, f"{disk} {count}", name))]
+        rows.append(row)
+    columns = [column for count in writers for column in (f"{count} writers", "ours to it")]
+    return Table(title, ["", *columns], rows)
+
+
+def _bulk_table(results: Results, rows: int) -> Table:
+    return Table(
+        f"One update of {rows:,} rows",
+        ["", "seconds", "to no triggers", "other users' latency meanwhile, p50 ms", "max ms", "all delivered after, s"],
+        [
+            [
+                name,
+                spread(results.of(name, "bulk s")),
+                times(results.ratios(name, NONE, "bulk s")),
+                spread(results.of(name, "bulk p50 ms")),
+                spread(results.of(name, "bulk max ms")),
+                spread(results.of(name, "bulk delivered s")),
+            ]
+            for name in _NAMES.values()
+        ],
+        "Another user's order is updated every 10 ms meanwhile, until the last of the rows is delivered; every user "
+        "has a "
+        "stream. The time to deliver all of them has the start of the program that updates in it.",
+    )
+
+
+def _writers(lab: Lab, kinds: dict[str, Orders], disk: str, writers: tuple[int, ...], results: Results) -> int:
+    missed, streams = 0, _streams(lab)
+    for orders in kinds.values():
+        orders.fill(lab.few(15_000, 1500))
+    with running(Ours(lab, database=kinds["ours"])) as peer, crowd(lab, peer) as held, _listening(lab, kinds["notify"]):
+        held.grow(users(streams))
+        for number in range(lab.rounds):
+            for count in writers:
+                lab.say(f"  {disk} disk, round {number + 1}: {count} writers")
+                for kind, orders in kinds.items():
+                    orders.tidy()
+                    held.tally.events, before = 0, held.faults()
+                    pgbench = orders.pgbench(
+                        lab.folder, lab.other_core, clients=count, seconds=lab.few(3, 1), orders=streams
+                    )
+                    held.fleet.turn_until(lambda child=pgbench: child.is_over, 60.0)  # type: ignore[misc]
+                    results.add(_NAMES[kind], f"{disk} {count}", tps(pgbench))
+                    if kind == "ours":
+                        missed += abs(held.receive(transactions(pgbench), None)) + held.faults() - before
+    return missed
+
+
+@contextmanager
+def _listening(lab: Lab, orders: Orders) -> Iterator[None]:
+    """One session takes what is notified: with nobody there it would be thrown away, and be cheaper than it is."""
+    listener = orders.listener(lab.folder, lab.server_core)
+    try:
+        yield
+    finally:
+        listener.stop()
+
+
+@contextmanager
+def _slow(lab: Lab) -> Iterator[dict[str, Orders]]:
+    """The same databases on a Postgres whose flushes are held up."""
+    lab.say("  starting a Postgres with a slow disk")
+    folder = lab.folder / "slow"
+    settings = POSTGRES | {"wal_sync_method": "fdatasync"}
+    made = EmbeddedPostgres(folder, settings=settings)
+    made.start()
+    try:
+        kinds = {kind: Orders(made, kind) for kind in KINDS}
+        for orders in kinds.values():
+            orders.fill(lab.few(15_000, 1500))
+        made.stop()
+        _hold_up(made, lab.folder / "slow-programs")
+        made.start()
+        yield kinds
+    finally:
+        made.close()
+
+
+def _hold_up(postgres: EmbeddedPostgres, programs: Path) -> None:
+    """Puts a library before libc that sleeps in each fdatasync, which is how this server flushes its WAL."""
+    programs.mkdir()
+    real = postgres.bin_path
+    for file in real.iterdir():
+        if file.name != "postgres":
+            (programs / file.name).symlink_to(file)
+    source, library = programs / "slow.c", programs / "slow.so"
+    source.write_text(_SLEEP)
+    subprocess.run(
+        [str(program("cc")), "-shared", "-fPIC", f"-DNS={_SLOW_FLUSH_MS}000000", "-o", str(library), str(source)],
+        check=True,
+    )
+    wrapper = programs / "postgres"
+    wrapper.write_text(f'#!/bin/sh\nLD_PRELOAD="{library}" exec "{real}/postgres" "$@"\n')
+    wrapper.chmod(0o755)
+    postgres.bin_path = programs
+
+
+_SLEEP = """
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int fdatasync(int file) {
+    struct timespec pause = {0, NS};
+    nanosleep(&pause, 0);
+    return syscall(SYS_fdatasync, file);
+}
+"""
+
+
+def _bulk(lab: Lab, kinds: dict[str, Orders], results: Results) -> int:
+    rows = lab.few(100_000, 5000)
+    their_users = rows // 100
+    for orders in kinds.values():
+        orders.fill(rows, first=_BULK_FIRST, users=their_users, prefix="bulk")
+    missed = 0
+    with running(Ours(lab)) as peer, lab.fleet() as fleet:
+        others, theirs = Crowd(lab, peer, fleet), Crowd(lab, peer, fleet)
+        others.grow(users(_OTHERS))
+        theirs.grow([f"bulk{number}" for number in range(their_users)])
+        for number in range(lab.rounds):
+            lab.say(f"  round {number + 1}: one update of {rows} rows")
+            for kind, orders in kinds.items():
+                orders.tidy()
+                if kind == "ours":
+                    missed += _watched_bulk(lab, others, theirs, orders, rows, results)
+                else:
+                    results.add(_NAMES[kind], "bulk s", _one_bulk(lab, fleet, orders))
+    return missed
+
+
+def _one_bulk(lab: Lab, fleet: Fleet, orders: Orders) -> float:
+    """Seconds that the update took, the commit with it."""
+    trickle = _trickle(lab, orders)
+    fleet.turn_for(0.3)
+    bulk = orders.writer(lab.folder, lab.other_core, "--all-of", "bulk", "--count", 1, "--orders", 1)
+    fleet.turn_until(lambda: bulk.is_over, 120.0)
+    bulk.finish()
+    trickle.stop()
+    return float(bulk.log.read_text())
+
+
+def _watched_bulk(lab: Lab, others: Crowd, theirs: Crowd, orders: Orders, rows: int, results: Results) -> int:
+    """The same, with the streams of all users concerned; how many events were missed."""
+    before = others.faults() + theirs.faults()
+    written = _written(orders)
+    others.tally.events = theirs.tally.events = 0
+    others.tally.ages = Ages()
+    trickle = _trickle(lab, orders)
+    others.fleet.turn_for(0.3)
+    began = time.monotonic()
+    bulk = orders.writer(lab.folder, lab.other_core, "--all-of", "bulk", "--count", 1, "--orders", 1)
+    missing = theirs.receive(rows, bulk)
+    results.add(US, "bulk delivered s", time.monotonic() - began)
+    trickle.stop()
+    missing += others.receive(_written(orders) - written - rows, None)
+    results.add(US, "bulk s", float(bulk.log.read_text()))
+    results.add(US, "bulk p50 ms", others.tally.ages.quantile(0.5) * 1000)
+    results.add(US, "bulk max ms", others.tally.ages.quantile(1.0) * 1000)
+    return abs(missing) + others.faults() + theirs.faults() - before
+
+
+def _written(orders: Orders) -> int:
+    """Updates of all orders so far: each adds 1."""
+    ((total,),) = orders.run("select sum(filled_quantity)::bigint from public.orders")
+    return int(total)
+
+
+def _trickle(lab: Lab, orders: Orders) -> Child:
+    """Another user's order every 10 ms, until it is stopped."""
+    options = ("--count", 1_000_000, "--orders", _OTHERS, "--per-s", 100)
+    return orders.writer(lab.folder, lab.other_core, *options, name="trickle")
