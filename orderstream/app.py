@@ -20,6 +20,7 @@ from orderstream.errors import DatabaseUnavailable, DatabaseUnreachable, Setting
 from orderstream.hub import Hub, HubLimits
 from orderstream.metrics import PrometheusMeter
 from orderstream.metrics.gauges import Gauges, Readings
+from orderstream.metrics.status import Watch
 from orderstream.ports import Meter
 from orderstream.postgres import migrations
 from orderstream.postgres.canary import CanaryOrder
@@ -115,7 +116,7 @@ class Service:
         self._public = self._make_public()
         if extend is not None:
             extend(self._public)
-        admin = make_admin_app(self.meter.registry, self.checks)
+        admin = make_admin_app(self.meter.registry, self.checks, Watch(self.meter.registry, self.checks).look)
         connections = part_of(settings, ConnectionSettings)
         self._public_server = Server(self._public, drain_timeout_s=settings.drain_timeout_s, settings=connections)
         self._admin_server = Server(admin, drain_timeout_s=1.0)
@@ -144,7 +145,8 @@ class Service:
                 await self.revocations.connected.wait()
                 await self.vitals.look()
         except (TimeoutError, DatabaseUnavailable):
-            raise DatabaseUnreachable("the database did not let events be followed in time") from None
+            why = self.follower.trouble or self.revocations.trouble or "it was too slow"
+            raise DatabaseUnreachable(f"the database did not let events be followed in time: {why}") from None
         await self._admin_server.start(*host_port(settings.admin_listen), key="admin_listen")
         await self._public_server.start(*host_port(settings.listen), key="listen")
         if settings.canary_user:
@@ -176,10 +178,14 @@ class Service:
 
     def checks(self) -> Mapping[str, str | None]:
         """What `/health/ready` asks for."""
+        vitals, late_s = self.vitals, self.settings.ready_late_s
+        found = dict(ailments(vitals.last, vitals.before, migrations=self._migrations, late_s=late_s))
+        if found.get("sequencer") and self.sequencer.trouble:
+            found["sequencer"] = f"{found['sequencer']}; here it failed: {self.sequencer.trouble}"
         return {
-            **ailments(self.vitals.last, migrations=self._migrations, late_s=self.settings.ready_late_s),
-            **({} if self.follower.connected.is_set() else {"follower": "it has no connection to the database"}),
-            "revocations": None if self.revocations.connected.is_set() else "revocations are not heard of",
+            **found,
+            **({"follower": f"it cannot listen for events: {self.follower.trouble}"} if self.follower.trouble else {}),
+            "revocations": self.revocations.trouble and f"revocations are not heard of: {self.revocations.trouble}",
             **({"jwks": self._jwks.missing} if self._jwks is not None else {}),
             "draining": "this process is being stopped" if self.draining else None,
         }

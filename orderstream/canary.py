@@ -52,14 +52,14 @@ class Canary:
             link = Link(session, url, token, Limits(), renewable=False)
             group.create_task(self._follow("sse", self._stream, link))
             group.create_task(self._follow("poll", self._poll, link))
+            group.create_task(self._give_up_in_time())
             while True:
                 # First: a change that is already in the snapshot of a stream that opens is no event of it.
                 await asyncio.sleep(self._every_s * random.uniform(0.9, 1.1))
                 await self._sing()
 
     async def _sing(self) -> None:
-        """One change; what is expected by now is counted late first."""
-        self._give_up()
+        """One change."""
         mark, began_s = uuid.uuid4().hex, self._loop.time()
         # Before it is written: it may arrive before we know that it was.
         for expected in self._expected.values():
@@ -73,6 +73,12 @@ class Canary:
             _log.warning("canary-not-changed", reason=str(error))
         else:
             self._meter.canary_changed()
+
+    async def _give_up_in_time(self) -> None:
+        """What is late is told when it is, and not at the next change."""
+        while True:
+            await asyncio.sleep(self._late_s / 4)
+            self._give_up()
 
     def _give_up(self) -> None:
         due_s = self._loop.time() - self._late_s

@@ -194,6 +194,7 @@ def doctor(context: click.Context, url: str | None, encoded: str | None, thoroug
     \b
     settings       every key and value, and whether one is missing
     files          limit of open files (of the running service, else of this shell) against max_connections
+    service        the one that runs here answers, and is ready: else every reason that it gives
     database       reached; replication: a primary that takes writes; schema: at this version
     role, rights   what config/grants.sql grants, no less and no more
     triggers       present, enabled, on the right tables, and firing in every session
@@ -202,6 +203,7 @@ def doctor(context: click.Context, url: str | None, encoded: str | None, thoroug
     epoch          begun on this cluster and timeline
     doorbell       triggers ring, and nobody else sleeps on it or keeps the sequencer awake
     outbox         nothing waits for its number, or for retention
+    canary         its order could be written now, where canary_user is set (taken back at once)
     notify queue   room for notifications
     clock          the database's against this host's
 

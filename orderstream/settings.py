@@ -331,7 +331,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(ge=0.5, le=300, description="How often the database is asked what waits there, and for its clock")
     ] = 10.0
     ready_late_s: Annotated[
-        float, Meta(ge=1, le=3600, description="Not ready: changes that wait so long for their number or to be read")
+        float,
+        Meta(
+            ge=1,
+            le=3600,
+            description="Not ready: changes that wait so long to be read, or for a number while none is given",
+        ),
     ] = 15.0
 
     canary_user: Annotated[

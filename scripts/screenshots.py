@@ -1,6 +1,7 @@
-"""Pictures of the page of a demo that runs, to be looked at; the good ones stand in the README.
+"""Pictures of the page of a demo that runs, to be looked at; the good ones stand in the README and the docs.
 
-Starts nothing: run `orderstream demo` beside it. The browser is the machine's Chromium.
+Starts nothing but a Prometheus for the dashboard: run `orderstream demo` beside it. The browser is the machine's
+Chromium.
 """
 
 import argparse
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
+
+from scripts import dashboard, following, prometheus
 
 # Which device it is, the service learns from this.
 ANDROID = (
@@ -29,6 +32,7 @@ SMALL = {"viewport": {"width": 320, "height": 640}, "device_scale_factor": 2}
 DESKTOP = {"viewport": {"width": 1360, "height": 860}}
 MIDDLE = {"viewport": {"width": 960, "height": 720}}
 STREAM, POLL = "**/v1/orders/stream*", "**/v1/orders/poll*"
+WIDE = {"width": 1360, "height": 720}
 # Waits are drawn by chance: this page draws long ones, so that a picture of a wait can be taken.
 LONG_WAITS = "Math.random = () => 0.99"
 STATES = ("connecting", "polling", "offline", "signed-out")
@@ -39,7 +43,11 @@ README = {
     "connection": (tuple(f"state-{name}-light" for name in STATES), 390, 348),
     "desktop-light": (("desktop-order-light",), 1360, 860),
     "desktop-dark": (("desktop-order-dark",), 1360, 860),
+    # In docs/operations.md.
+    "status": (("status-light",), WIDE["width"], WIDE["height"]),
 }
+# What the plots of the status page show.
+LOAD_S = 120
 
 
 @asynccontextmanager
@@ -138,6 +146,30 @@ async def pages(browser: Browser, url: str, user: str, folder: Path, name: str, 
             await shoot("sign-in")
 
 
+async def status(browser: Browser, url: str, admin_url: str, folder: Path) -> None:
+    """The status page, once its plots are full, while every user of the demo follows their orders."""
+    async with following.everybody(url):
+        page = await browser.new_page(viewport=WIDE)
+        await page.goto(admin_url)
+        await page.wait_for_timeout(LOAD_S * 1000)
+        await page.locator("[data-state=well]").wait_for()
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)
+            for name, viewport in {"": WIDE, "-phone": PHONE["viewport"]}.items():
+                await page.set_viewport_size(viewport)
+                await page.screenshot(path=folder / f"status{name}-{scheme}.png", full_page=True)
+
+
+async def grafana(browser: Browser, url: str, admin_url: str, folder: Path) -> None:
+    """What a Prometheus answers to the dashboard's queries, drawn by `dashboard`, not by Grafana."""
+    async with prometheus.looking_at(admin_url) as prometheus_url, following.everybody(url):
+        await asyncio.sleep(LOAD_S)
+        drawn = await dashboard.page(prometheus_url, LOAD_S)
+    page = await browser.new_page(viewport={"width": 24 * dashboard.COLUMN_PX, "height": 600})
+    await page.set_content(drawn)
+    await page.screenshot(path=folder / "dashboard.png", full_page=True)
+
+
 async def compose(browser: Browser, folder: Path) -> None:
     """The README's pictures, of those that were taken."""
     (folder / "readme").mkdir(exist_ok=True)
@@ -155,7 +187,7 @@ async def compose(browser: Browser, folder: Path) -> None:
         await page.close()
 
 
-async def main(url: str, user: str, folder: Path, only: str) -> None:
+async def main(url: str, admin_url: str, user: str, folder: Path, only: str) -> None:
     kinds = {"phone": PHONE, "desktop": DESKTOP, "small": SMALL, "middle": MIDDLE}
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--disable-gpu"])
@@ -165,6 +197,9 @@ async def main(url: str, user: str, folder: Path, only: str) -> None:
         if not only or "states" in only.split(","):
             for scheme in ("light", "dark"):
                 await connection_states(browser, url, user, folder, scheme)
+        for name, take in {"dashboard": grafana, "status": status}.items():
+            if name in only.split(","):
+                await take(browser, url, admin_url, folder)
         await compose(browser, folder)
         await browser.close()
 
@@ -172,9 +207,14 @@ async def main(url: str, user: str, folder: Path, only: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:8080")
+    parser.add_argument("--admin-url", default="http://127.0.0.1:8081")
     parser.add_argument("--user", default="cara")
-    parser.add_argument("--only", default="", help="phone, desktop, small, middle, states; with commas")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="phone, desktop, small, middle, states; with commas; status and dashboard are taken only if named",
+    )
     parser.add_argument("folder", type=Path)
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    asyncio.run(main(chosen.url, chosen.user, chosen.folder, chosen.only))
+    asyncio.run(main(chosen.url, chosen.admin_url, chosen.user, chosen.folder, chosen.only))

@@ -20,6 +20,7 @@ TIERS = {
     "doctor": 4,
     "system": 5,
     "clients": 6,
+    "breaks": 6,
     "prometheus": 6,
     "proxies": 6,
     "scripts": 6,
@@ -28,7 +29,7 @@ TIERS = {
 
 # What differs between versions of Postgres is the SQL, and all of that is tested on each of them. For what stands above
 # it one version does, but for the tests that are marked every_postgres: the whole way of an event.
-ABOVE_SQL = {"web", "demo", "doctor", "system", "clients", "prometheus", "proxies", "scripts", "browser"}
+ABOVE_SQL = {"web", "demo", "doctor", "system", "clients", "breaks", "prometheus", "proxies", "scripts", "browser"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -78,7 +78,7 @@ class ServiceProcess(Address):
 
     def __init__(self, database: str, **settings: Any) -> None:
         super().__init__()
-        chosen = self.settings(database) | {"log_format": "json"} | settings
+        self.chosen = chosen = self.settings(database) | {"log_format": "json"} | settings
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith("ORDERSTREAM_")
         } | {f"ORDERSTREAM_{key.upper()}": str(value) for key, value in chosen.items() if value is not None}
@@ -111,6 +111,11 @@ class ServiceProcess(Address):
             limit=1 << 20,
         )
         self._reader = asyncio.create_task(self._read())
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
 
     async def ready(self) -> None:
         """Returns once it takes connections."""

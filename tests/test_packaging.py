@@ -54,6 +54,7 @@ def test_wheel_holds_every_file_of_the_package(source: Path, wheel: set[str]) ->
         "orderstream/migrations/tables/0001_orders.sql",
         "orderstream/postgres/queries/step.sql",
         "orderstream/web/static/orderstream.js",
+        "orderstream/web/static/status/index.html",
         "orderstream/demo/static/index.html",
     ],
 )

@@ -40,7 +40,7 @@ Ready. Open {service} in a browser, as ann or whoever you like, or try this in a
   # change an order by hand, and see it arrive
   {psql} -c "{_CHANGE}"
 
-  # how the service is doing
+  # how the service is doing: open http://{settings.admin_listen} in a browser, or
   curl -s http://{settings.admin_listen}/metrics
 
 Ctrl-C stops all of it.

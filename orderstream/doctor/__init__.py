@@ -20,9 +20,14 @@ URL = "url"
 async def examine(settings: Settings, lines: Sequence[str], route: Route | None) -> Report:
     """`lines` say what of the settings could not be read; without a `route` nothing is asked over HTTP but our own."""
     findings: list[Finding] = [*host.check_settings(settings, lines)]
-    findings += host.check_files(settings, await admin.file_limit(settings.admin_listen))
+    asked = await admin.ask(settings.admin_listen)
+    findings += host.check_files(settings, asked.file_limit)
+    of_service = admin.check_service(asked, settings.admin_listen)
+    findings += of_service
     found, not_checked = await check_database(settings)
     findings += found
+    if not of_service:
+        not_checked.insert(0, admin.SERVICE)
     if route is not None:
         findings += await check_url(route)
     else:

@@ -7,6 +7,7 @@ from time import perf_counter
 from orderstream.doctor import cluster as clusters
 from orderstream.doctor import numbering, pooling, rights, triggers
 from orderstream.doctor.asking import Asker
+from orderstream.doctor.canary import CANARY, check_canary
 from orderstream.doctor.findings import Finding, ok, wrong
 from orderstream.errors import DatabaseUnavailable, DatabaseUnreachable, SchemaError, SettingsError
 from orderstream.postgres import dsn, migrations
@@ -27,7 +28,7 @@ CHECKS = (
     clusters.CLOCK,
 )
 # These read our tables.
-OF_THE_SCHEMA = (clusters.EPOCH, numbering.DOORBELL, numbering.OUTBOX)
+OF_THE_SCHEMA = (clusters.EPOCH, numbering.DOORBELL, numbering.OUTBOX, CANARY)
 
 Found = tuple[list[Finding], list[str]]
 
@@ -127,3 +128,7 @@ class _Examination:
         await self._try(clusters.EPOCH, epoch)
         await self._try(numbering.DOORBELL, lambda: numbering.check_doorbell(asker, settings, leader))
         await self._try(numbering.OUTBOX, lambda: numbering.check_outbox(asker, settings, leader))
+        if settings.canary_user:
+            await self._try(CANARY, lambda: check_canary(settings))
+        else:
+            self.not_checked.append(CANARY)

@@ -19,6 +19,8 @@ _WAITING_WRONG_S = 10.0
 _SWEEPS = 10
 _LEAST_KEPT_S = 60.0
 _SEQUENCER = "orderstream sequencer"
+# queries/outbox.sql looks at no more rows.
+_MOST_COUNTED = 100_000
 
 
 class Lock(NamedTuple):
@@ -46,11 +48,13 @@ class Bell(NamedTuple):
 
 
 class Outbox(NamedTuple):
-    """Rows without a number, the age of the oldest, and the age of the oldest row of all; None where there is none."""
+    """Rows without a number, the age of the oldest, and the age of the oldest row of all, None where there is none;
+    and the position of the newest number."""
 
     waiting: int
     waiting_s: float | None
     kept_s: float | None
+    position: int
 
 
 async def locks(asker: Asker) -> list[Lock]:
@@ -134,26 +138,23 @@ def judge_bell(bell: Bell, settings: Settings) -> list[Finding]:
 
 async def check_outbox(asker: Asker, settings: Settings, leader: Lock | None) -> list[Finding]:
     """Looks again where something waits: a transaction that was long may have ended this moment."""
-    outbox = Outbox(*(await asker.ask("outbox"))[0])
+    outbox = before = Outbox(*(await asker.ask("outbox"))[0])
     if outbox.waiting_s is not None and outbox.waiting_s > _STILL_S:
         await asyncio.sleep(_STILL_S)
         outbox = Outbox(*(await asker.ask("outbox"))[0])
-    return judge_outbox(outbox, settings, leader)
+    return judge_outbox(outbox, settings, leader, outbox.position - before.position)
 
 
-def judge_outbox(outbox: Outbox, settings: Settings, leader: Lock | None) -> list[Finding]:
-    """Ages in seconds on the database's clock."""
+def judge_outbox(outbox: Outbox, settings: Settings, leader: Lock | None, numbered: int) -> list[Finding]:
+    """Ages in seconds on the database's clock; `numbered` is how many numbers were given within a second."""
     found = []
     if outbox.waiting_s is not None and outbox.waiting_s > _STILL_S:
         judge = wrong if outbox.waiting_s > _WAITING_WRONG_S else warning
         found.append(
             judge(
                 OUTBOX,
-                f"{outbox.waiting} rows wait for a number, the oldest for {outbox.waiting_s:.0f} s",
-                "let a process lead"
-                if leader is None
-                else "look into the log of the process that leads; if it hangs, "
-                f"select pg_terminate_backend({leader.pid}) lets another take over",
+                f"{outbox.waiting}{_or_more(outbox)} rows wait for a number, the oldest for {outbox.waiting_s:.0f} s",
+                _until_numbered(outbox, leader, numbered),
             )
         )
     most_s = max(_LEAST_KEPT_S, _SWEEPS * settings.retention_every_s)
@@ -167,6 +168,24 @@ def judge_outbox(outbox: Outbox, settings: Settings, leader: Lock | None) -> lis
             )
         )
     return found or [ok(OUTBOX, f"{outbox.waiting} rows wait for a number")]
+
+
+def _until_numbered(outbox: Outbox, leader: Lock | None, numbered: int) -> str:
+    if numbered:
+        return (
+            f"wait: {numbered} a second get theirs, so these take {outbox.waiting / numbered:.0f}{_or_more(outbox)} s; "
+            "a large change is worked off in order, and another leader would be no faster"
+        )
+    if leader is None:
+        return "let a process lead"
+    return (
+        "look into the log of the process that leads: the disk may be full; if it hangs, "
+        f"select pg_terminate_backend({leader.pid}) lets another take over"
+    )
+
+
+def _or_more(outbox: Outbox) -> str:
+    return " or more" if outbox.waiting >= _MOST_COUNTED else ""
 
 
 def _taken(lock: Lock) -> Finding:

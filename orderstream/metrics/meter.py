@@ -8,9 +8,10 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from orderstream import __version__
-from orderstream.core.delivery import Item, Reset
+from orderstream.core.delivery import Item
 from orderstream.core.events import Event, SequencedEvent
-from orderstream.metrics.tallies import CountFamily, LatencyFamily
+from orderstream.metrics.tallies import LatencyFamily
+from orderstream.metrics.writes import MOST_HELD, Writes
 
 _BATCH_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 
@@ -47,16 +48,13 @@ class PrometheusMeter:
         self._batches = Histogram(
             "orderstream_sequencer_batch_events", "Events in a step.", buckets=_BATCH_BUCKETS, registry=registry
         )
-        self._events = CountFamily("orderstream_events_sent", "Events written to clients.", ("transport", "event"))
-        self._bytes = CountFamily("orderstream_bytes_sent", "Bytes written to clients.", ("transport",))
+        self._writes = Writes(clock, lambda reason: self._resets.labels(reason).inc())
+        self.sent_latencies = self._writes.latencies
         self._sequenced = LatencyFamily(
             "orderstream_written_to_sequenced_seconds", "From the trigger's written_at to the sequencer's commit."
         )
         self._followed = LatencyFamily(
             "orderstream_written_to_followed_seconds", "From the trigger's written_at to this process."
-        )
-        self.sent_latencies = LatencyFamily(
-            "orderstream_written_to_sent_seconds", "From the trigger's written_at to the socket.", "transport"
         )
         self._acknowledged = LatencyFamily(
             "orderstream_written_to_acknowledged_seconds",
@@ -67,12 +65,11 @@ class PrometheusMeter:
         self._canary = LatencyFamily(
             "orderstream_canary_seconds", "From before the canary's change to its arrival.", "transport"
         )
-        for family in (
-            self._canary,
-            *(self._events, self._bytes),
-            *(self._sequenced, self._followed, self.sent_latencies, self._acknowledged, self._loop_lag),
+        for collector in (
+            *(self._canary, self._writes),
+            *(self._sequenced, self._followed, self._acknowledged, self._loop_lag),
         ):
-            registry.register(family)
+            registry.register(collector)
 
     def opened(self, transport: str) -> None:
         self._open.labels(transport).inc()
@@ -86,14 +83,10 @@ class PrometheusMeter:
         self._resumes.labels(source).inc()
 
     def sent(self, transport: str, items: Sequence[Item], size_bytes: int) -> None:
-        self._bytes.counts[(transport,)] += size_bytes
-        now_s, observe, counts = self._clock(), self.sent_latencies.series[transport].observe, self._events.counts
-        for item in items:
-            if isinstance(item, Event):
-                observe(now_s - item.written_at)
-                counts[transport, item.name] += 1
-            elif isinstance(item, Reset):
-                self._resets.labels(item.reason).inc()
+        held = self._writes.held[transport]
+        held.append((items, size_bytes, time.time()))
+        if len(held) >= MOST_HELD:
+            self._writes.settle()
 
     def acknowledged(self, transport: str, event: Event) -> None:
         self._acknowledged.series[transport].observe(self._clock() - event.written_at)
@@ -145,6 +138,7 @@ class PrometheusMeter:
 
     def canary_watches(self, transport: str) -> None:
         self._canary_late.labels(transport)
+        self._errors.labels("canary")
         self._canary.series[transport]  # made by being asked for
 
     def canary_changed(self) -> None:
@@ -157,9 +151,8 @@ class PrometheusMeter:
         self._canary_late.labels(transport).inc()
 
     def _observe(self, family: LatencyFamily, batch: Sequence[SequencedEvent]) -> None:
-        now_s, observe = self._clock(), family.series[""].observe
-        for event in batch:
-            observe(now_s - event.written_at)
+        now_s = self._clock()
+        family.series[""].observe_all([now_s - event.written_at for event in batch])
 
     def _counter(self, noun: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"orderstream_{noun}_total", documentation, labels, registry=self.registry)

@@ -1,11 +1,17 @@
 """The canary's order, written through the real table."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg2
 
 from orderstream.errors import DatabaseUnavailable
 from orderstream.postgres.connections import NotAValue
 from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
+
+# With the parameters `canary`, the user, and `mark`.
+CHANGE = query("change_canary")
 
 
 class CanaryOrder:
@@ -16,10 +22,16 @@ class CanaryOrder:
         self._user_id = user_id
 
     async def change(self, mark: str) -> None:
-        """Commits the mark as its reason. Raises DatabaseUnavailable whatever the table has against it: the platform's
-        own rules are not ours to know."""
-        try:
-            await self._pool.fetch(query("change_canary"), {"canary": self._user_id, "mark": mark})
-        except (psycopg2.Error, NotAValue) as error:
-            line = str(error).strip().partition("\n")[0]
-            raise DatabaseUnavailable(f"the order of {self._user_id} is refused: {line}") from error
+        """Commits the mark as its reason. Raises DatabaseUnavailable."""
+        with refusals(self._user_id):
+            await self._pool.fetch(CHANGE, {"canary": self._user_id, "mark": mark})
+
+
+@contextmanager
+def refusals(user_id: str) -> Iterator[None]:
+    """What the table has against it is DatabaseUnavailable: the platform's own rules are not ours to know."""
+    try:
+        yield
+    except (psycopg2.Error, NotAValue) as error:
+        line = str(error).strip().partition("\n")[0]
+        raise DatabaseUnavailable(f"the order of {user_id} is refused: {line}") from error

@@ -13,7 +13,8 @@ import structlog
 from orderstream.core.events import SequencedEvent
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter, Publisher
-from orderstream.postgres.connections import PREPARE, Session, open_session
+from orderstream.postgres.connections import PREPARE, Session
+from orderstream.postgres.pooling import LastingSession, open_lasting
 from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
@@ -51,6 +52,7 @@ class Follower:
         self._timeout_s = timeout_s
         self._position: int | None = None  # None: nothing was ever read
         self.connected = asyncio.Event()
+        self._failure = "there was no connection yet"
 
     async def run(self) -> None:
         """Follows for ever; every failure is answered by a new connection. May be cancelled."""
@@ -61,8 +63,14 @@ class Follower:
                 if self.connected.is_set() or self._position is None:
                     _log.warning("follower-disconnected", reason=str(error))
                 self.connected.clear()
+                self._failure = str(error)
                 self._meter.database_error("follower")
                 await asyncio.sleep(_RETRY_S)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no events are heard of; None where they are."""
+        return None if self.connected.is_set() else self._failure
 
     @property
     def position(self) -> int:
@@ -80,7 +88,7 @@ class Follower:
         return None if self._position is None else self._position + 1
 
     async def _follow(self) -> None:
-        session = await open_session(self._database_url, name="follower", timeout_s=self._timeout_s)
+        session = await open_lasting(self._database_url, name="follower", timeout_s=self._timeout_s)
         try:
             await session.fetch(f"{PREPARE}; listen orderstream_events")
             await self._await_epoch(session)
@@ -106,10 +114,11 @@ class Follower:
                 return
             await asyncio.sleep(_RETRY_S)
 
-    async def _probed(self, session: Session) -> list[str]:
+    async def _probed(self, session: LastingSession) -> list[str]:
         """Looks all the same, and makes sure that notifications come through: those that came, our own at least."""
         while await self._read(session, first=f"select pg_notify('orderstream_events', '{_PROBE}');"):
             pass
+        await session.require_mark()
         if payloads := await session.notified(self._timeout_s):
             return payloads
         raise DatabaseUnavailable("notifications do not come through")

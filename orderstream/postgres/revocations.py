@@ -14,7 +14,8 @@ import structlog
 
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter
-from orderstream.postgres.connections import PREPARE, Row, Session, open_session
+from orderstream.postgres.connections import PREPARE, Row, Session
+from orderstream.postgres.pooling import open_lasting
 from orderstream.postgres.queries import query
 from orderstream.sessions import Sessions
 
@@ -41,6 +42,12 @@ class RevocationListener:
         self._timeout_s = timeout_s
         # Set while all revocations are known here: nothing may be shown that is read while it is not.
         self.connected = asyncio.Event()
+        self._failure = "there was no connection yet"
+
+    @property
+    def trouble(self) -> str | None:
+        """Why none are heard of; None where they are."""
+        return None if self.connected.is_set() else self._failure
 
     async def run(self) -> None:
         """Listens for ever; every failure is answered by a new connection. May be cancelled."""
@@ -51,11 +58,12 @@ class RevocationListener:
                 if self.connected.is_set():
                     _log.warning("revocations-disconnected", reason=str(error))
                 self.connected.clear()
+                self._failure = str(error)
                 self._meter.database_error("revocations")
                 await asyncio.sleep(_RETRY_S)
 
     async def _listen(self) -> None:
-        session = await open_session(self._database_url, name="revocations", timeout_s=self._timeout_s, **_LIVENESS)
+        session = await open_lasting(self._database_url, name="revocations", timeout_s=self._timeout_s, **_LIVENESS)
         try:
             await session.fetch(f"{PREPARE}; listen orderstream_revocations")
             known = await self._read_all(session)

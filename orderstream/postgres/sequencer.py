@@ -19,7 +19,8 @@ import structlog
 from orderstream.core.events import SequencedEvent
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter
-from orderstream.postgres.connections import PREPARE, Row, Session, open_session
+from orderstream.postgres.connections import PREPARE, Row, Session
+from orderstream.postgres.pooling import open_lasting
 from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
@@ -64,6 +65,8 @@ class Sequencer:
         self._handover = handover
         self._meter = meter
         self.leading = False
+        self.trouble: str | None = None
+        """Why this process could not number the last time that it was to; None where it could, or another leads."""
 
     async def run(self) -> None:
         """Stands for election for ever; a lost session is answered by a new one. Cancelling steps down."""
@@ -71,10 +74,12 @@ class Sequencer:
             try:
                 await self._stand()
             except DatabaseUnavailable as error:
+                self.trouble = str(error)
                 self._meter.database_error("sequencer")
                 _log.warning("sequencer-disconnected", reason=str(error))
                 await asyncio.sleep(_RETRY_S)
             except Exception as error:  # noqa: BLE001 - the top of a background task: streams go on, and so do we
+                self.trouble = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
                 _log.error("sequencer-failed", exc_info=error)
                 await asyncio.sleep(_FAILED_RETRY_S)
 
@@ -85,10 +90,11 @@ class Sequencer:
             _log.info("leadership-ended")
 
     async def _stand(self) -> None:
-        session = await open_session(self._database_url, name="sequencer", timeout_s=self._settings.query_timeout_s)
+        session = await open_lasting(self._database_url, name="sequencer", timeout_s=self._settings.query_timeout_s)
         try:
             await session.fetch(f"{PREPARE}; listen orderstream_leader")
             while not await self._try_lock(session, LEADER):
+                self.trouble = None
                 await session.notified(self._settings.election_s * random.uniform(0.8, 1.2))
             await self._lead(session)
         finally:
@@ -125,7 +131,9 @@ class Sequencer:
         self._meter.took_over()
         _log.info("leadership-taken", doorbell=rings)
         while True:
-            if not await self._step(session):
+            numbered = await self._step(session)
+            self.trouble = None
+            if not numbered:
                 if rings:
                     await self._sleep(session)
                 else:

@@ -44,6 +44,8 @@ class VitalsWatch:
         self._offsets: deque[ClockOffset] = deque(maxlen=_OFFSETS)
         self.last: Vitals | None = None
         """The newest look; None where the last try failed."""
+        self.before: Vitals | None = None
+        """The one before it, None likewise."""
         self.clock_offset_s = 0.0
         """What the database's clock is ahead of this host's, by the quickest of the last looks."""
 
@@ -55,7 +57,7 @@ class VitalsWatch:
             except DatabaseUnavailable as error:
                 if self.last is not None:
                     _log.warning("vitals-unknown", reason=str(error))
-                self.last = None
+                self.last = self.before = None
                 self._meter.database_error("vitals")
             await asyncio.sleep(self._every_s * random.uniform(0.9, 1.1))
 
@@ -65,7 +67,7 @@ class VitalsWatch:
         [row] = await self._pool.fetch(query("look"), {"max_rows": MAX_WAITING_ROWS, "position": self._position()})
         self._offsets.append(ClockOffset.measured(asked_at, row[0], self._clock()))
         self.clock_offset_s = min(self._offsets).seconds
-        self.last = Vitals(*row[1:])
+        self.before, self.last = self.last, Vitals(*row[1:])
         return self.last
 
 

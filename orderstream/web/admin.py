@@ -1,4 +1,4 @@
-"""The admin port: metrics, and health for probes. Not for clients."""
+"""The admin port: metrics, health for probes, and a page for people. Not for clients."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,13 +9,17 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from orderstream.web.headers import hardened
 from orderstream.web.problems import problems
 from orderstream.web.request_ids import named
+from orderstream.web.status import EVERY_S, Look, add_status
 
 # name -> None where all is well, else one line of reason.
 Checks = Callable[[], Mapping[str, str | None]]
 
 
-def make_admin_app(registry: CollectorRegistry, checks: Checks) -> web.Application:
-    """`checks` is asked at every `/health/ready`; it must not block."""
+def make_admin_app(
+    registry: CollectorRegistry, checks: Checks, look: Look, *, every_s: float = EVERY_S
+) -> web.Application:
+    """`checks` is asked at every `/health/ready`; `look`, each `every_s` while the status page is open somewhere.
+    Neither must block."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -38,6 +42,7 @@ def make_admin_app(registry: CollectorRegistry, checks: Checks) -> web.Applicati
     app.on_response_prepare.append(hardened)
     app.on_response_prepare.append(_kept_by_nobody)
     app.add_routes([web.get("/metrics", metrics), web.get("/health/live", live), web.get("/health/ready", ready)])
+    add_status(app, look, every_s)
     return app
 
 

@@ -13,12 +13,13 @@ WELL = Vitals(
     oldest_event_s=600.0,
     has_leader=True,
     migrations=4,
+    numbered=700,
 )
 
 
 def reasons(**changed: object) -> dict[str, str]:
     """Of the checks that are not well."""
-    found = ailments(msgspec.structs.replace(WELL, **changed), migrations=4, late_s=15.0)
+    found = ailments(msgspec.structs.replace(WELL, **changed), WELL, migrations=4, late_s=15.0)
     return {check: reason for check, reason in found.items() if reason is not None}
 
 
@@ -41,6 +42,11 @@ def test_one_line_says_what_is_wrong(changed: dict[str, object], check: str, rea
     assert reasons(**changed) == {check: reason}
 
 
+def test_change_that_is_worked_off_is_no_reason_to_leave() -> None:
+    """Its clients would not be served better elsewhere, as nobody numbers faster."""
+    assert reasons(outbox_oldest_s=60.0, numbered=701) == {}
+
+
 def test_nothing_is_claimed_when_the_last_look_failed() -> None:
     """Silence is no health."""
-    assert ailments(None, migrations=4, late_s=15.0) == {"database": "the database did not answer the last look"}
+    assert ailments(None, None, migrations=4, late_s=15.0) == {"database": "the database did not answer the last look"}

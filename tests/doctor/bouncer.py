@@ -16,9 +16,10 @@ from tests.services import PATIENCE_S
 
 
 @asynccontextmanager
-async def pgbouncer(dsn: str, *, mode: str, connections: int) -> AsyncIterator[str]:
-    """The dsn of the same database through it; `connections` is how many it has to Postgres for all its clients."""
-    said, port = parse_dsn(dsn), free_port()
+async def pgbouncer(dsn: str, *, mode: str, connections: int, port: int | None = None) -> AsyncIterator[str]:
+    """The dsn of the same database through it; `connections` is how many it has to Postgres for all its clients. On
+    `port`, else on a free one."""
+    said, port = parse_dsn(dsn), port or free_port()
     with tempfile.TemporaryDirectory(prefix="orderstream-test-", dir="/tmp") as folder:
         home = Path(folder)
         home.chmod(0o755)

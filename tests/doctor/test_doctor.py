@@ -45,7 +45,7 @@ def test_status_is_0_where_all_is_well(settings: dict[str, str]) -> None:
     *lines, last = ended.stdout.splitlines()
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [line.split()[0] for line in lines] == ["ok"] * 15
-    assert last == "15 ok; not checked: url"
+    assert last == "15 ok; not checked: service, canary, url"
 
 
 def test_status_is_1_where_something_is_wrong(settings: dict[str, str], roles: Roles) -> None:
@@ -77,7 +77,7 @@ def test_status_is_2_where_settings_are_wrong(settings: dict[str, str]) -> None:
     assert [(finding["check"], finding["what"]) for finding in made["findings"] if finding["verdict"] != "ok"] == [
         ("settings", "heartbeat_s from ORDERSTREAM_HEARTBEAT_S must be a number from 0.1 to 55")
     ]
-    assert made["not_checked"] == ["url"]
+    assert made["not_checked"] == ["service", "canary", "url"]
 
 
 def test_database_that_is_not_set_is_not_looked_at() -> None:
@@ -85,7 +85,7 @@ def test_database_that_is_not_set_is_not_looked_at() -> None:
     ended = doctor(jwt_secret=SECRET, max_connections="100", max_streams="40", max_polls="40")
     assert ended.returncode == 2
     assert "wrong    settings  database_url is not set" in ended.stdout
-    assert "not checked: database, schema, role, rights, triggers, " in ended.stdout.splitlines()[-1]
+    assert "not checked: service, database, schema, role, rights, triggers, " in ended.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_url_is_asked_with_a_jwt_of_the_settings_secret(settings: dict[str, str]
     """A way that fails is in the report, beside what is well."""
     ended = doctor("--url", "http://127.0.0.1:1", **settings)
     assert ended.returncode == 1
-    assert ended.stdout.splitlines()[-1] == "2 wrong, 15 ok"
+    assert ended.stdout.splitlines()[-1] == "2 wrong, 15 ok; not checked: service, canary"
 
 
 def test_lines_are_folded_under_their_column_on_a_terminal() -> None:

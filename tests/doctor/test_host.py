@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from orderstream.configuration import read
-from orderstream.doctor.admin import file_limit
+from orderstream.doctor.admin import ask
 from orderstream.doctor.findings import Finding, Verdict
 from orderstream.doctor.host import check_files, check_settings
 from orderstream.settings import Settings
@@ -79,9 +79,10 @@ def test_file_limit_that_is_enough_is_well(limit: int) -> None:
 async def test_file_limit_of_the_running_service_counts(database: str) -> None:
     """It says itself what it was started with."""
     async with running_service(database) as running:
-        assert await file_limit(running.service.settings.admin_listen) == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        asked = await ask(running.service.settings.admin_listen)
+        assert asked.file_limit == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 async def test_file_limit_is_not_known_where_no_service_runs() -> None:
     """Then that of this shell stands for it."""
-    assert await file_limit(f"127.0.0.1:{free_port()}") is None
+    assert (await ask(f"127.0.0.1:{free_port()}")).file_limit is None

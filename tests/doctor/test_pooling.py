@@ -15,19 +15,13 @@ LEFT_BEHIND = (
 )
 
 
-@pytest.mark.parametrize(
-    ("connections", "said"),
-    [
-        (1, "a session has to wait until another's transaction ends"),
-        (4, "a session's advisory lock is gone by its next statement"),
-    ],
-)
-async def test_pgbouncer_in_transaction_mode_is_found(roles: Roles, connections: int, said: str) -> None:
+@pytest.mark.parametrize("connections", [1, 4])
+async def test_pgbouncer_in_transaction_mode_is_found(roles: Roles, connections: int) -> None:
     """However many servers it has; no lock is left on any of them."""
     async with pgbouncer(roles.service, mode="transaction", connections=connections) as dsn:
         finding = await check_sessions(dsn)
         assert (finding.check, finding.verdict) == ("sessions", WRONG)
-        assert finding.what.startswith(said)
+        assert finding.what.startswith("a pooler in between gives servers out by the transaction")
         assert run(roles.admin, LEFT_BEHIND) == []
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orderstream.metrics.tallies import LATENCY_BUCKETS_S, CountFamily, LatencyFamily
+from orderstream.metrics.tallies import LATENCY_BUCKETS_S, CountFamily, Latencies, LatencyFamily
 
 SECONDS = st.one_of(st.floats(-1, 20), st.sampled_from(LATENCY_BUCKETS_S))
 
@@ -34,6 +34,17 @@ def test_latencies_are_scraped_as_a_histogram_of_prometheus_client(observed: Seq
         family.series["sse"].observe(seconds)
         histogram.labels("sse").observe(seconds)
     assert samples(ours) == samples(theirs)
+
+
+@given(st.lists(SECONDS, max_size=100))
+def test_many_latencies_count_as_one_by_one(observed: Sequence[float]) -> None:
+    """Bounds included, few or many."""
+    together, alone = Latencies(), Latencies()
+    together.observe_all(list(observed))
+    for seconds in observed:
+        alone.observe(seconds)
+    assert together.counts == alone.counts
+    assert together.sum_s == pytest.approx(alone.sum_s)
 
 
 def test_counts_are_scraped_as_counters_of_prometheus_client() -> None:

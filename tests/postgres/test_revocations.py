@@ -10,7 +10,8 @@ from psycopg2.extensions import parse_dsn
 
 from orderstream.metrics import PrometheusMeter
 from orderstream.postgres import revocations
-from orderstream.postgres.connections import Session, open_session
+from orderstream.postgres.connections import Session
+from orderstream.postgres.pooling import open_lasting
 from orderstream.postgres.revocations import RevocationListener
 from orderstream.sessions import Sessions
 from tests.postgres.servers import TestServer
@@ -23,10 +24,10 @@ async def test_server_that_vanishes_is_noticed_within_three_seconds(
     opened: list[Session] = []
 
     async def open_and_keep(*arguments: Any, **named: Any) -> Session:
-        opened.append(await open_session(*arguments, **named))
+        opened.append(await open_lasting(*arguments, **named))
         return opened[-1]
 
-    monkeypatch.setattr(revocations, "open_session", open_and_keep)
+    monkeypatch.setattr(revocations, "open_lasting", open_and_keep)
     dsn = f"postgresql://postgres@127.0.0.1:{postgres.tcp_port}/{parse_dsn(database)['dbname']}"
     listener = RevocationListener(dsn, Sessions(linger_s=1, max_polling=1), PrometheusMeter(), timeout_s=5)
     running = asyncio.create_task(listener.run())

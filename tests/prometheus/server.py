@@ -34,6 +34,10 @@ class Prometheus:
         """What an expression comes to now, a number for each series; fails where it is wrong."""
         return [float(series["value"][1]) for series in (await self._get("query", query=expr))["result"]]
 
+    async def alerts(self) -> list[tuple[str, str]]:
+        """(name, `pending` or `firing`) of those that are active."""
+        return [(alert["labels"]["alertname"], alert["state"]) for alert in (await self._get("alerts"))["alerts"]]
+
     async def ailing_rules(self) -> list[str]:
         """Those that could not be evaluated, or were not yet."""
         groups = (await self._get("rules"))["groups"]
@@ -47,12 +51,17 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def running_prometheus(folder: Path, watched: Address) -> AsyncIterator[Prometheus]:
-    """It looks at the service; what it keeps is in the folder."""
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(_hurried(prometheus_settings(), watched)))
-    # A group that is evaluated every minute begins at any time within it.
-    hurried = [group | {"interval": "1s"} for group in rule_groups()]
-    (folder / "rules.yml").write_text(yaml.safe_dump({"groups": hurried}))
+async def running_prometheus(folder: Path, *watched: Address, hurried: bool = True) -> AsyncIterator[Prometheus]:
+    """It looks at the services; what it keeps is in the folder. Where not `hurried`, as often as config/ says."""
+    settings, groups = prometheus_settings(), rule_groups()
+    [job] = settings["scrape_configs"]
+    job["static_configs"] = [{"targets": [f"127.0.0.1:{service.admin_port}" for service in watched]}]
+    if hurried:
+        settings["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+        # A group that is evaluated every minute begins at any time within it.
+        groups = [group | {"interval": "1s"} for group in groups]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(settings))
+    (folder / "rules.yml").write_text(yaml.safe_dump({"groups": groups}))
     port = free_port()
     child = await asyncio.create_subprocess_exec(
         program("prometheus"),
@@ -74,10 +83,3 @@ async def running_prometheus(folder: Path, watched: Address) -> AsyncIterator[Pr
         if child.returncode is None:
             child.kill()
         await child.wait()
-
-
-def _hurried(settings: dict[str, Any], watched: Address) -> dict[str, Any]:
-    settings["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
-    [job] = settings["scrape_configs"]
-    job["static_configs"] = [{"targets": [f"127.0.0.1:{watched.admin_port}"]}]
-    return settings

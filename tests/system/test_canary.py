@@ -51,6 +51,14 @@ async def test_change_is_late_when_the_path_is_broken(database: str, fault: str)
         await eventually(lambda: min(late(at)) >= 1)
 
 
+async def test_late_change_is_told_when_it_is_late(database: str) -> None:
+    """And not when the next one is made."""
+    execute(database, "alter table public.orders disable trigger user")
+    async with running_service(database, **SINGING | {"canary_every_s": 2.0, "canary_late_s": 0.2}) as at:
+        await eventually(lambda: min(late(at)) >= 1)
+        assert counted(at, "changes_total") == 1
+
+
 async def test_change_that_cannot_be_written_is_an_error_and_nobodys_delay(database: str) -> None:
     """The platform's own rules refuse it: that is said at each try, and the service goes on."""
     execute(database, "alter table public.orders add column desk text not null")

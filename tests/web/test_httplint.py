@@ -68,6 +68,8 @@ ANSWERS = {
     "live": Asked(200, "/health/live", admin=True),
     "ready": Asked(200, "/health/ready", admin=True),
     "metrics": Asked(200, "/metrics", admin=True),
+    "status-page": Asked(200, "/", admin=True),
+    "status-stream": Asked(200, "/status/stream", admin=True),
 }
 
 
@@ -121,7 +123,7 @@ async def complaints(client: aiohttp.ClientSession, base_url: str, asked: Asked,
 async def content(answer: aiohttp.ClientResponse) -> bytes:
     """The body; of a stream only its beginning."""
     if answer.content_type == "text/event-stream":
-        return await answer.content.readuntil(b"event: live\n")
+        return await answer.content.readuntil(b"\n\n")
     return await answer.read()
 
 

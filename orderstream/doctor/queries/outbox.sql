@@ -1,7 +1,7 @@
--- Rows that are visible and have no number yet, at most 100,000, and the age in seconds of the oldest; and the age of
--- the oldest row that is kept at all. Nulls where there is none.
+-- Rows that are visible and have no number yet, at most 100,000, and the age in seconds of the oldest; the age of the
+-- oldest row that is kept at all; nulls where there is none. Last, the position of the newest number.
 with previous as materialized (
-    select numbered, opened, opened_after from orderstream.checkpoints order by id desc limit 1
+    select numbered, opened, opened_after, position from orderstream.checkpoints order by id desc limit 1
 ),
 waiting as (
     select o.written_at
@@ -14,4 +14,5 @@ waiting as (
 select (select count(*) from waiting),
        (select extract(epoch from clock_timestamp() - min(written_at))::float8 from waiting),
        (select extract(epoch from clock_timestamp() - written_at)::float8
-        from orderstream.outbox order by id limit 1)
+        from orderstream.outbox order by id limit 1),
+       (select position from previous)

@@ -1,7 +1,7 @@
 -- How the database's side of the feed is, for a process that followed up to a position; cheap whatever waits. The epoch
 -- is the first row's only so that there is one row where nothing else is.
 with checkpoint as materialized (
-    select numbered, opened, opened_after from orderstream.checkpoints order by id desc limit 1
+    select numbered, opened, opened_after, position from orderstream.checkpoints order by id desc limit 1
 ),
 waiting as materialized (
     select o.written_at from orderstream.outbox o
@@ -31,4 +31,5 @@ select extract(epoch from clock_timestamp())::float8,
        exists (select from pg_locks l
                where l.locktype = 'advisory' and l.classid = 1869768306 and l.objid = 0 and l.objsubid = 2 and l.granted
                  and l.database = (select oid from pg_database where datname = current_database())),
-       (select count(*) from orderstream.migrations where set_name = 'orderstream')
+       (select count(*) from orderstream.migrations where set_name = 'orderstream'),
+       (select position from checkpoint)
