@@ -37,7 +37,7 @@ NAMING = {
     "OrderstreamSequencerMissing",
     "OrderstreamFollowerDisconnected",
 }
-BREAKS = breaks(orders=7_000)
+BREAKS = breaks(orders=4_000)
 
 
 @pytest.fixture
