@@ -83,7 +83,8 @@ def _run(faults: Sequence[Fault], seed: int, postgres: TestServer) -> Outcome:
 
     outcome = asyncio.run(act(faults, seed, postgres, tell))
     tell(f"{outcome.committed} changes, {outcome.received} events to {outcome.clients} clients")
-    for line in [*(f"{kind}: {line}" for kind, line in outcome.violations), *outcome.complaints][:_SHOWN]:
+    # What a service said of itself explains what its clients missed.
+    for line in [*outcome.complaints, *(f"{kind}: {line}" for kind, line in outcome.violations)][:_SHOWN]:
         tell(line[:600])
     return outcome
 
