@@ -160,8 +160,8 @@ class _Connection(aiopg.Connection):
         try:
             super().__init__(database_url, timeout, False, **options)
         except (RuntimeError, OSError) as error:
-            # uvloop keeps the dead handle of a socket that libpq closed under its hands, and refuses later sockets of that
-            # number. (Taking that handle away here made libuv abort the process, now and then.)
+            # uvloop keeps the dead handle of a socket that libpq closed under its hands, and refuses later ones of that
+            # number. (Taking the handle away here made libuv abort the process, now and then.)
             self._conn.close()
             raise psycopg2.OperationalError(str(error)) from error
 
