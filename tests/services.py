@@ -118,8 +118,14 @@ class ServiceProcess(Address):
 
     @property
     def pid(self) -> int:
+        """Of the child."""
         assert self._child is not None
         return self._child.pid
+
+    @property
+    def status(self) -> int | None:
+        """The exit status; None while it runs."""
+        return None if self._child is None else self._child.returncode
 
     async def ready(self) -> None:
         """Returns once it takes connections."""

@@ -160,9 +160,8 @@ class _Connection(aiopg.Connection):
         try:
             super().__init__(database_url, timeout, False, **options)
         except (RuntimeError, OSError) as error:
-            # uvloop keeps the dead handle of a socket that libpq closed under its hands, and refuses every later socket
-            # of that number: which the next attempt's would be.
-            self._loop.remove_reader(self._conn.fileno())
+            # uvloop keeps the dead handle of a socket that libpq closed under its hands, and refuses later ones of that
+            # number. (Taking the handle away here made libuv abort the process, now and then.)
             self._conn.close()
             raise psycopg2.OperationalError(str(error)) from error
 

@@ -186,6 +186,8 @@ class Stage:
     def complaints(self, lawful: frozenset[str]) -> list[str]:
         """What the services logged as errors, or said outside of their log."""
         for service in self.services:
+            if service.status is not None:
+                self._complaints.append(("", f"a service ended by itself with {service.status}"))
             self._keep_log(service)
             service.lines, service.said = [], []
         return [line for event, line in self._complaints if event not in lawful]
