@@ -11,6 +11,7 @@ import psycopg2.errors
 
 from orderstream.errors import DatabaseUnavailable, OrderstreamError
 from orderstream.postgres.addresses import reachable
+from orderstream.postgres.watching import Connection
 
 
 class NotAValue(OrderstreamError):
@@ -153,23 +154,10 @@ async def _connect(database_url: str, name: str, timeout_s: float, liveness: Map
     return connection
 
 
-class _Connection(aiopg.Connection):
-    """aiopg's, leaving nothing behind where the loop would not watch its socket."""
-
-    def __init__(self, database_url: str, *, timeout: float, **options: Any) -> None:
-        try:
-            super().__init__(database_url, timeout, False, **options)
-        except (RuntimeError, OSError) as error:
-            # uvloop keeps the dead handle of a socket that libpq closed under its hands, and refuses later ones of that
-            # number. (Taking the handle away here made libuv abort the process, now and then.)
-            self._conn.close()
-            raise psycopg2.OperationalError(str(error)) from error
-
-
 async def _first_that_answers(database_url: str, **options: Any) -> aiopg.Connection:
     for server in await reachable(database_url):
         try:
-            return await _Connection(database_url, **server, **options)
+            return await Connection(database_url, **server, **options)
         except psycopg2.OperationalError as error:
             refused = error
     raise refused

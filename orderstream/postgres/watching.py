@@ -1,0 +1,108 @@
+"""How a session's socket is watched: in a selector of its own, and the loop watches only that.
+
+libpq closes its socket, and opens another of the same number, whenever it likes: on an error, and to try again without
+encryption. A loop must not find that out by itself. uvloop's handle of a socket that was reset is dead, and kept: every
+later session on that number is refused, for good; and one that is to watch for more on a number that has become another
+socket aborts the process. The kernel's own set forgets what is closed, and says so of what it does not know.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import aiopg
+from psycopg2 import extensions
+
+_Call = tuple[Callable[..., object], tuple[object, ...]]
+
+
+class Watched:
+    """The loop as a session of aiopg's has it: that loop, but for the four calls that watch its one socket."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._selector: selectors.DefaultSelector | None = None
+        self._calls: dict[int, _Call] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def add_reader(self, number: int, call: Callable[..., object], *arguments: object) -> None:
+        self._calls[selectors.EVENT_READ] = call, arguments
+        self.watch(number)
+
+    def add_writer(self, number: int, call: Callable[..., object], *arguments: object) -> None:
+        self._calls[selectors.EVENT_WRITE] = call, arguments
+        self.watch(number)
+
+    def remove_reader(self, number: int) -> None:
+        self._calls.pop(selectors.EVENT_READ, None)
+        self.watch(number)
+
+    def remove_writer(self, number: int) -> None:
+        self._calls.pop(selectors.EVENT_WRITE, None)
+        self.watch(number)
+
+    def watch(self, number: int) -> None:
+        """Has the kernel watch what the number stands for now, which may be another socket than a moment ago. Where it
+        is none any more there is nothing to watch: whoever uses it next finds that out."""
+        if self._selector is None:
+            self._selector = selectors.DefaultSelector()
+            self._loop.add_reader(self._selector, self._look)
+        for known in list(self._selector.get_map() or ()):
+            self._selector.unregister(known)
+        if self._calls:
+            with suppress(OSError):
+                self._selector.register(number, sum(self._calls))
+
+    def close(self) -> None:
+        """The session is over. May be called again."""
+        self._calls.clear()
+        if self._selector is not None:
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self._selector)
+            self._selector.close()
+            self._selector = None
+
+    def _look(self) -> None:
+        assert self._selector is not None
+        for _, events in self._selector.select(0):
+            for event in (selectors.EVENT_READ, selectors.EVENT_WRITE):
+                # What was called first may have ended the session.
+                if events & event and event in self._calls:
+                    call, arguments = self._calls[event]
+                    call(*arguments)
+
+
+class Connection(aiopg.Connection):
+    """aiopg's, on a Watched loop."""
+
+    _watched: Watched
+
+    @property  # type: ignore[override]
+    def _loop(self) -> Watched:
+        return self._watched
+
+    @_loop.setter
+    def _loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watched = Watched(loop)
+
+    @staticmethod
+    def _ready(weak_self: Any) -> None:
+        aiopg.Connection._ready(weak_self)
+        self = weak_self()
+        if self is not None:
+            self._follow()
+
+    def _follow(self) -> None:
+        """While it connects, libpq may have gone on to another socket."""
+        raw = self.raw
+        if not raw.closed and raw.status != extensions.STATUS_READY and self._fileno is not None:
+            self._fileno = number = raw.fileno()
+            self._watched.watch(number)
+
+    def _close(self) -> None:
+        super()._close()
+        self._watched.close()
