@@ -115,6 +115,8 @@ class Hub:
         self, store: Store, meter: Meter, limits: HubLimits, *, clock: Callable[[], float] | None = None
     ) -> None:
         self.epoch = ""
+        # How often what was in memory was dropped within an epoch.
+        self._forgotten = 0
         self._draining = False
         self._store = store
         self._meter = meter
@@ -203,10 +205,14 @@ class Hub:
         """All that was promised before is void: every subscriber is reset."""
         if epoch != self.epoch:
             self.epoch = epoch
-            self.forget()
+            self._chill()
 
     def forget(self) -> None:
         """Drops what is held in memory; subscribers go on from the table."""
+        self._forgotten += 1
+        self._chill()
+
+    def _chill(self) -> None:
         for channel in list(self._channels.values()):
             channel.log.chill()
             self._load_if_wanted(channel)
@@ -265,12 +271,18 @@ class Hub:
         self._meter.loaded("events", 1)
 
     async def _read_channel(self, subscriber: Subscriber) -> None:
-        channel, epoch = subscriber.channel, self.epoch
-        page = await self._pages.get((channel.user_id, channel.log.head))
-        if self._in_force(page.epoch, epoch):
-            channel.log.load(page)
+        channel = subscriber.channel
+        await self._load_page(channel, channel.log.head)
         subscriber.delivery.read_over()
         self._wake(channel)
+
+    async def _load_page(self, channel: Channel, after: int) -> None:
+        """What the table says of the events after `after`, and at least the head: unless it is out of date."""
+        epoch, forgotten = self.epoch, self._forgotten
+        page = await self._pages.get((channel.user_id, after))
+        # One that was asked for before all was forgotten may lack what was dropped then, which nobody tells again.
+        if forgotten == self._forgotten and self._in_force(page.epoch, epoch):
+            channel.log.load(page)
 
     def _in_force(self, page_epoch: str, epoch_before: str) -> bool:
         """Whether a page is of the epoch in force. One that nobody knew before is news: a client that was given it
@@ -310,10 +322,7 @@ class Hub:
         try:
             while channel.subscribers and not channel.log.warm:
                 try:
-                    epoch = self.epoch
-                    page = await self._pages.get((channel.user_id, self._wanted_after(channel)))
-                    if self._in_force(page.epoch, epoch):
-                        channel.log.load(page)
+                    await self._load_page(channel, self._wanted_after(channel))
                 except Unavailable as error:
                     self._turn_away(channel, error)
                     await asyncio.sleep(self._limits.load_retry_s)

@@ -105,6 +105,8 @@ class Client:
         self.orders: dict[str, int] = {}
         self.names: list[str] = []
         self.failed: Unavailable | None = None
+        self.wronged: AssertionError | None = None
+        """How the law was broken, where the hub's task only logs it."""
         self.ready = True
         self.resets: list[str] = []
         self.subscriber: Subscriber | None = None
@@ -113,7 +115,11 @@ class Client:
     def send(self, items: Sequence[Item]) -> None:
         for item in items:
             self.names.append(item.name if isinstance(item, Event) else type(item).__name__)
-            self._take(item)
+            try:
+                self._take(item)
+            except AssertionError as wrong:
+                self.wronged = wrong
+                raise
 
     def flush(self) -> None:
         pass
@@ -137,7 +143,7 @@ class Client:
     def again(self) -> "Client":
         """The same client's next connection; its cursor is the one that it last knew for sure."""
         client = Client(self.user_id, self.cursor)
-        client.orders = dict(self.orders)
+        client.orders, client.wronged = dict(self.orders), self.wronged
         return client
 
     def _take(self, item: Item) -> None:
@@ -251,9 +257,15 @@ class World:
                 client.subscriber.pump()
 
     def renews(self) -> None:
-        self.table.renew_epoch(f"{self._choose(2**16):08x}")
+        # One that never was: numbers that were given out before must not count again.
+        self.table.renew_epoch(f"{int(self.table.epoch, 16) + 1:08x}")
 
     def forgets(self) -> None:
+        self.hub.forget()
+
+    def misses(self) -> None:
+        """Retention was faster than the follower, which says so and goes on behind the hole."""
+        del self.feed.waiting[: 1 + self._choose(3)]
         self.hub.forget()
 
     def retires(self) -> None:
@@ -261,17 +273,18 @@ class World:
             self.table.retire(user_id, rows(self.table, user_id)[-1].seq - self._choose(3))
 
     async def comes_to_rest(self) -> None:
-        """Everything is published and answered, and everybody is there."""
+        """Everything is published and answered, and everybody is there. From then on answers are held again."""
         self.store.let_all()
         self.feed.go_on(self.table, 10**6)
         await settle()
         for at, client in enumerate(self.clients):
-            client.ready = True
             if not is_open(client):
                 self.clients[at] = client.again().connect(self.hub)
-            elif client.subscriber is not None:
+            elif not client.ready and client.subscriber is not None:
+                client.ready = True
                 client.subscriber.pump()
         await asyncio.sleep(10)
+        self.store.hold()
 
 
 def is_open(client: Client) -> bool:

@@ -323,6 +323,24 @@ async def test_forgetting_loses_nothing_and_resets_nobody(
 
 
 @in_turns
+async def test_page_that_was_asked_for_before_all_was_forgotten_is_asked_for_again(
+    make_hub: Callable[..., Hub], store: LateStore, table: MemoryStore
+) -> None:
+    """What was told while it was on its way was forgotten too, and nobody tells it a second time."""
+    hub = make_hub()
+    client = Client().connect(hub)
+    await settle()
+    store.hold()
+    hub.forget()
+    await settle()
+    order_id = table.place("ann")
+    hub.forget()
+    store.let_all()
+    await settle()
+    assert (client.resets, client.orders) == ([], {order_id: 1})
+
+
+@in_turns
 async def test_event_is_found_in_the_channel_of_its_user_only(
     make_hub: Callable[..., Hub], store: LateStore, table: MemoryStore
 ) -> None:
