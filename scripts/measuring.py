@@ -104,10 +104,6 @@ async def of_the_service(database: str, rounds: int, users: int, streams: int, s
     async with AsyncExitStack() as stack:
         leader = await stack.enter_async_context(ServiceProcess(database))
         await leader.logged("leadership-taken")
-        measured, quiet = ServiceProcess(database, **few), QuietService(database, **few)
-        for service in (measured, quiet):
-            await stack.enter_async_context(service)
-            await eventually(lambda service=service: _listens(service.port))
         change = "update orders set filled_quantity = filled_quantity + 1 where user_id = any (%s)"
         session = stack.enter_context(closing(psycopg2.connect(database)))
         session.autocommit = True
@@ -117,6 +113,11 @@ async def of_the_service(database: str, rounds: int, users: int, streams: int, s
             " select name, 'ACME', 'stock', 'buy', 'market', 'web', 100000000 from unnest(%s) name",
             [names],
         )
+        # Started now, they read the new orders as what was there before.
+        measured, quiet = ServiceProcess(database, **few), QuietService(database, **few)
+        for service in (measured, quiet):
+            await stack.enter_async_context(service)
+            await eventually(lambda service=service: _listens(service.port))
         readers = {service: await _readers(service, names, streams) for service in (measured, quiet)}
         sent = 0
 
