@@ -1,6 +1,7 @@
 """The Meter on prometheus-client: what happens is counted here, what is so is read by `gauges` when it is scraped."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -10,7 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 from orderstream import __version__
 from orderstream.core.delivery import Item, Reset
 from orderstream.core.events import Event, SequencedEvent
-from orderstream.metrics.tallies import LatencyFamily, SentFamilies
+from orderstream.metrics.tallies import LATENCY_BUCKETS_S, LatencyFamily, SentFamilies
 
 _BATCH_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 
@@ -86,11 +87,13 @@ class PrometheusMeter:
     def sent(self, transport: str, items: Sequence[Item], size_bytes: int) -> None:
         tally = self.sent_tallies.of[transport]
         tally.size_bytes += size_bytes
-        now_s, observe, counts = self._clock(), tally.latencies.observe, tally.events
+        latencies, now_s = tally.latencies, self._clock()
         for item in items:
             if type(item) is Event:
-                observe(now_s - item.written_at)
-                counts[item.name] += 1
+                age_s = now_s - item.written_at
+                latencies.counts[bisect_left(LATENCY_BUCKETS_S, age_s)] += 1
+                latencies.sum_s += age_s
+                tally.events[item.name] += 1
             elif isinstance(item, Reset):
                 self._resets.labels(item.reason).inc()
 
@@ -163,9 +166,11 @@ class PrometheusMeter:
         self._canary_late.labels(transport).inc()
 
     def _observe(self, family: LatencyFamily, batch: Sequence[SequencedEvent]) -> None:
-        now_s, observe = self._clock(), family.series[""].observe
+        latencies, now_s = family.series[""], self._clock()
         for event in batch:
-            observe(now_s - event.written_at)
+            age_s = now_s - event.written_at
+            latencies.counts[bisect_left(LATENCY_BUCKETS_S, age_s)] += 1
+            latencies.sum_s += age_s
 
     def _counter(self, noun: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"orderstream_{noun}_total", documentation, labels, registry=self.registry)

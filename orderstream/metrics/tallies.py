@@ -7,7 +7,7 @@ measuring costs"). These need no lock: they are kept and scraped on the loop's t
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
@@ -18,27 +18,19 @@ LATENCY_BUCKETS_S = (
 
 
 class Latencies:
-    """A histogram of one series, in seconds; also readable by the process itself."""
+    """A histogram of one series, in seconds: how many were in each bucket and above the last, and their sum. Whoever
+    counts thousands a second adds to them by itself, as `observe` does: a call costs as much as the counting."""
 
-    __slots__ = ("_counts", "_sum_s")
+    __slots__ = ("counts", "sum_s")
 
     def __init__(self) -> None:
-        self._counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
-        self._sum_s = 0.0
+        self.counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
+        self.sum_s = 0.0
 
     def observe(self, seconds: float) -> None:
         """A bucket holds what is not above its bound, as Prometheus' `le` says."""
-        self._counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
-        self._sum_s += seconds
-
-    @property
-    def counts(self) -> Sequence[int]:
-        """How many were in each bucket, and above the last."""
-        return tuple(self._counts)
-
-    @property
-    def sum_s(self) -> float:
-        return self._sum_s
+        self.counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+        self.sum_s += seconds
 
 
 class LatencyFamily:
