@@ -44,6 +44,19 @@ def execute(database: str, sql: str, *arguments: object) -> list[tuple[Any, ...]
         return rows
 
 
+def asleep(database: str) -> bool:
+    """Whether the sequencer lies down and has looked once more: it waits for the doorbell now, and for nothing else."""
+    return bool(
+        execute(
+            database,
+            "select 1 from pg_locks join pg_stat_activity using (pid) where locktype = 'advisory' and granted"
+            " and (classid, objid, mode) = (1869768306, 1, 'ExclusiveLock')"
+            " and state = 'idle' and query like '%%execute take%%' and datname = %s",
+            psycopg2.extensions.parse_dsn(database)["dbname"],
+        )
+    )
+
+
 def epoch_of(database: str) -> str:
     """The one in force."""
     [(epoch,)] = execute(database, "select epoch from orderstream.epochs order by id desc limit 1")

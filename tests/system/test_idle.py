@@ -14,7 +14,7 @@ import pytest
 from tests.postgres.servers import TestServer
 from tests.services import RunningService, running_service
 from tests.system.clients import open_stream
-from tests.system.tables import keep_awake, write_orders
+from tests.system.tables import asleep, keep_awake, write_orders
 from tests.waiting import eventually
 
 # The pause between looks doubles from 1 ms to 20 ms; two statements a look.
@@ -46,16 +46,12 @@ def statements(postgres: TestServer, database: str) -> int:
     return sum(" statement: " in line and f" {name} " in line and "] orderstream" in line for line in lines)
 
 
-def slept(served: RunningService) -> float:
-    return served.service.meter.registry.get_sample_value("orderstream_doorbell_sleeps_total") or 0.0
-
-
 @pytest.mark.system
 async def test_idle_service_asks_at_most_one_query_a_second(
     served: RunningService, postgres: TestServer, database: str
 ) -> None:
     """Nobody's change is looked for: it rings."""
-    await eventually(lambda: slept(served))
+    await eventually(lambda: asleep(database))
     before, seconds = statements(postgres, database), 4.0
     # What is tested is how little happens in a time.
     await asyncio.sleep(seconds)
