@@ -224,9 +224,10 @@ class Poll(ABC):
             reset = b'"reset":"%b",' % self._reset.encode() if self._reset else b""
             orders = b",".join(self._orders)
             return cursor, b'{%b"cursor":"%b","orders":[%b],"executions":[]}' % (reset, str(cursor).encode(), orders)
-        *_, last = self._events
+        events = list(self._events)
+        last = events[-1]
         cursor = Cursor(last.epoch, last.seq)
-        documents = b",".join([event.document for event in self._events])
+        documents = b",".join([event.document for event in events])
         more = b"true" if self._more or last.seq < head else b"false"
         return cursor, b'{"cursor":"%b","events":[%b],"more":%b}' % (str(cursor).encode(), documents, more)
 
