@@ -13,7 +13,6 @@ moves by exactly one with every event handed out, and whatever does not follow i
 """
 
 import enum
-import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -233,7 +232,7 @@ class Delivery:
             if isinstance(item, Event):
                 self.position = item.seq
             elif isinstance(item, SnapshotEnd):
-                self._epoch, self.position = sys.intern(item.cursor.epoch), item.cursor.seq
+                self._epoch, self.position = item.cursor
         self._pending = self._pending[len(items) :]
         return items
 

@@ -7,7 +7,6 @@ What arrives while it is cold is kept and joined to what the load brings, by `se
     load(page)      warm if what the page and what is held join without a hole, else still cold: load again.
 """
 
-import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -104,8 +103,7 @@ class ChannelLog:
         if older and older[-1].seq != first - 1:
             older = []
         self.chill()
-        # Of the many equal texts, the one that all share.
-        self.epoch, self.head, self.warm = sys.intern(page.epoch), page.head, True
+        self.epoch, self.head, self.warm = page.epoch, page.head, True
         for event in (*older, *events, *newer):
             self._add(event)
         return True
