@@ -104,7 +104,8 @@ class Poller(OpenDelivery):
     def __init__(self, identity: Identity, device: Device) -> None:
         super().__init__(identity, device)
         self.device = device
-        self.held: list[Held] = []
+        # Mostly one.
+        self.held: tuple[Held, ...] = ()
         self.answered: Cursor | None = None
         self.idle_since = 0.0
 
@@ -113,7 +114,7 @@ class Poller(OpenDelivery):
         return self.answered
 
     def revoke(self) -> None:
-        for poll in list(self.held):
+        for poll in self.held:
             poll.revoke()
 
 
@@ -133,7 +134,7 @@ class Sessions:
         self._clock = clock
         self._numbers = 0
         self._open: Groups[OpenDelivery] = Groups()
-        self._polling: dict[tuple[SessionKey, Device], Poller] = {}
+        self._polling: dict[tuple[str, str, Device], Poller] = {}
         # Those of `_polling` that hold no poll, the longest idle first.
         self._idle: dict[Poller, None] = {}
         self._revoked: dict[SessionKey, float] = {}
@@ -151,20 +152,20 @@ class Sessions:
 
     def begin_poll(self, identity: Identity, device: Device, poll: Held) -> Poller:
         """Enters a poll that is held now, revoked as a stream is. `end_poll` it in any case."""
-        key = ((identity.user_id, identity.session_id), device)
+        key = (identity.user_id, identity.session_id, device)
         poller = self._polling.get(key)
         if poller is None:
             poller = self._polling[key] = Poller(identity, device)
             self._enter(poller)
         self._idle.pop(poller, None)
-        poller.held.append(poll)
+        poller.held = (*poller.held, poll)
         if self.is_revoked(identity):
             poll.revoke()
         return poller
 
     def end_poll(self, poller: Poller, poll: Held, cursor: Cursor | None) -> None:
         """The poll was answered with `cursor`, or not at all (None); its device stays listed for a while."""
-        poller.held.remove(poll)
+        poller.held = tuple(one for one in poller.held if one is not poll)
         if cursor is not None:
             poller.answered = cursor
         if poller.held:
@@ -276,7 +277,7 @@ class Sessions:
 
     def _forget_poller(self, poller: Poller) -> None:
         self._idle.pop(poller, None)
-        key = (poller.key, poller.device)
+        key = (*poller.key, poller.device)
         if self._polling.get(key) is poller:
             del self._polling[key]
         self.close(poller)
