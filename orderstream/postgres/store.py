@@ -51,8 +51,7 @@ class PostgresStore:
         for user_id, after, epoch, head, oldest, *event in rows:
             key = (user_id, after)
             # Of the many equal texts, the one that all channels and clients share.
-            epoch = sys.intern(epoch)
-            pages[key] = ChannelPage(epoch, head, oldest, events[key])
+            pages[key] = ChannelPage(sys.intern(epoch), head, oldest, events[key])
             events[key].extend(_events(user_id, epoch, event))
         return pages
 

@@ -1,5 +1,5 @@
-"""A connection on which a client polls: what is answered without aiohttp, what goes back to it, and that nothing is lost
-or let in on the way."""
+"""A connection on which a client polls: what is answered without aiohttp, what goes back to it, and that nothing is
+lost or let in on the way."""
 
 import asyncio
 import gc

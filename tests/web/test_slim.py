@@ -2,26 +2,22 @@
 nothing behind. On both loops, which call protocols each in their own way."""
 
 import asyncio
-import functools
 import gc
-import inspect
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import uvloop
 from aiohttp import web
 from structlog.testing import capture_logs
 
 from orderstream.errors import Unavailable
-from orderstream.web.connection import Connection, ConnectionSettings
 from orderstream.web.limits import LIMITS
 from orderstream.web.seats import METER, SESSIONS
 from orderstream.web.stream import EventStreamResponse
 from tests.waiting import eventually
-from tests.web.edge import Edge, edge, request
+from tests.web.edge import Edge, request
 from tests.web.loops import of_aiohttp, on_both_loops
 
 ASKED = request("/v1/orders/stream", X_Request_Id="r1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
