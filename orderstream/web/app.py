@@ -65,7 +65,7 @@ def make_app(
     app[SESSION_STORE] = session_store
     authenticator.revoked = open_sessions.is_revoked
     app[STREAM_SETTINGS] = stream_settings
-    app[POLLS] = Polls(hub, meter, app[LIMITS], open_sessions, authenticator, poll_settings)
+    app[POLLS] = Polls(hub, meter, app[LIMITS], open_sessions, authenticator, poll_settings, {})
     app[WHEEL] = wheel = Wheel(stream_settings.heartbeat_s, lagged=meter.loop_lagged)
     app[STREAMS] = Streams(hub, meter, app[LIMITS], open_sessions, stream_settings, wheel)
     app.add_routes(

@@ -151,10 +151,14 @@ class Connection(web.RequestHandler):
             # To answer would take a request's worth of work for each of those that are too many.
             transport.abort()  # type: ignore[attr-defined]
             return
+        bound_sending(transport, self._settings.send_timeout_s)
+        self.take_over(transport)
+
+    def take_over(self, transport: asyncio.BaseTransport) -> None:
+        """A new one, or one whose heir has a request that it does not answer."""
         self._others.add(self)
         # aiohttp forgets its own when it closes, which may be long before all is sent.
         self._socket = cast(asyncio.Transport, transport)
-        bound_sending(transport, self._settings.send_timeout_s)
         super().connection_made(transport)
         self._expect_head()
 

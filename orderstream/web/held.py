@@ -30,7 +30,7 @@ from orderstream.errors import RequestError, Unavailable
 from orderstream.web.connection import Connection, Connections, Heir
 from orderstream.web.headers import common
 from orderstream.web.limits import LIMITS
-from orderstream.web.polls import Asker, Poll, Polls
+from orderstream.web.polls import POLLS, Asker, Poll, Polls, response
 from orderstream.web.request_ids import HEADER, is_named, made_id
 from orderstream.web.sockets import has_unsent, reset
 
@@ -40,12 +40,14 @@ _MOST_KEPT_BYTES = 4096
 _MOST_BEHIND_BYTES = 65_536
 
 
+_MOST_HEADS = 64
 # A loop's clock and its timers may differ by as much.
 _MOMENT_S = 0.002
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
 class State(enum.Enum):
+    UNHANDED = "unhanded"
     HELD = "held"
     SENDING = "sending"
     IDLE = "idle"
@@ -63,8 +65,15 @@ class Manner(NamedTuple):
 
     @classmethod
     async def of(cls, request: web.Request, connection: Connection, cursor: str | None) -> Self:
-        # Nearly everybody's are the same.
-        head, address = sys.intern(await common(request)), sys.intern(request.app[LIMITS].address_of(request))
+        heads, origin = request.app[POLLS].heads, request.headers.get("Origin", "")
+        head = heads.get(origin)
+        if head is None:
+            # It depends on the origin alone, of which a client may invent as many as it likes.
+            head = await common(request)
+            if len(heads) < _MOST_HEADS:
+                heads[origin] = head
+        # Those of one proxy are the same.
+        address = sys.intern(request.app[LIMITS].address_of(request))
         return cls(address, head, *_around(request, connection.head, cursor))
 
 
@@ -73,14 +82,16 @@ class HeldPoll(Poll, Heir):
 
     __slots__ = (
         *("_alarm", "_alarm_at", "_behind", "_connections", "_due", "_manner", "_paused"),
-        *("_request_id", "_state", "_transport"),
+        *("_request_id", "_state", "_transport", "early"),
     )
 
     def __init__(self, shared: Polls, asker: Asker, manner: Manner, request_id: str) -> None:
         super().__init__(shared, asker)
         self._manner = manner
         self._request_id = request_id
-        self._state = State.HELD
+        self._state = State.UNHANDED
+        # The answer, where it was there before the connection was handed over.
+        self.early: web.Response | None = None
         self._paused = False
         self._behind = b""
         self._alarm: asyncio.TimerHandle | None = None
@@ -91,6 +102,12 @@ class HeldPoll(Poll, Heir):
         """Called by `Connection.hand_over`, in place of `connection_made`."""
         self._transport = transport
         self._connections = connections
+        self._state = State.HELD
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the next request is known where it is the same."""
+        return bool(self._manner.before)
 
     # A protocol
 
@@ -119,7 +136,11 @@ class HeldPoll(Poll, Heir):
         del self._transport
 
     def abort(self) -> None:
-        self._transport.abort()
+        if self._state is State.UNHANDED:
+            self.leave()
+            self._shared.limits.leave_poll(self.user_id, self)
+        else:
+            self._transport.abort()
 
     def retire(self) -> None:
         if self._state is State.IDLE:
@@ -133,6 +154,10 @@ class HeldPoll(Poll, Heir):
             self._wake_after(seconds)
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        if self._state is State.UNHANDED:
+            self._quiet()
+            self.early = response(status, headers, body)
+            return
         self._state = State.SENDING
         if not self._transport.is_closing():
             self._transport.write(self._head(status, headers, len(body)) + body)
@@ -191,14 +216,13 @@ class HeldPoll(Poll, Heir):
         self._let_go()
         connection = self._connections.make()
         transport.set_protocol(connection)
-        connection.connection_made(transport)
+        connection.take_over(transport)
         transport.resume_reading()
         connection.data_received(self._behind)
 
     def _let_go(self) -> None:
         self._connections.discard(self)
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._quiet()
 
     # The timer
 
@@ -210,6 +234,11 @@ class HeldPoll(Poll, Heir):
                 self._alarm.cancel()
             self._alarm_at = self._due
             self._alarm = loop.call_later(seconds, self._wake, context=Context())
+
+    def _quiet(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def _wake(self) -> None:
         self._alarm, self._alarm_at = None, inf

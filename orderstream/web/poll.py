@@ -14,8 +14,8 @@ from orderstream.core.conditional import entity_tags, preferred_wait_s
 from orderstream.core.cursor import parse_cursor
 from orderstream.web.connection import Connection
 from orderstream.web.held import HeldPoll, Manner
-from orderstream.web.limits import LIMITS, Limits
-from orderstream.web.polls import POLLS, Asker, Poll, Polls
+from orderstream.web.limits import LIMITS
+from orderstream.web.polls import POLLS, Asker, Poll, Polls, response
 from orderstream.web.request_ids import request_id
 from orderstream.web.seats import AUTHENTICATOR
 from orderstream.web.sessions import device_of
@@ -41,7 +41,7 @@ class WaitingPoll(Poll):
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if not self.answered.done():
-            self.answered.set_result(web.Response(status=status, headers=headers, body=body or None))
+            self.answered.set_result(response(status, headers, body))
 
 
 async def poll(request: web.Request) -> web.StreamResponse:
@@ -54,39 +54,52 @@ async def poll(request: web.Request) -> web.StreamResponse:
     asker = Asker(identity, authenticator.jwt_of(request), device_of(request), *_hold(request, shared))
     connection = request.protocol
     assert isinstance(connection, Connection)
-    if request.version == HttpVersion11 and request.keep_alive and connection.is_clear and not is_traced(request):
-        manner = await Manner.of(request, connection, cursor)
-        # From here on nothing is awaited: whoever drains, or ends the session, comes before this or finds a whole poll.
-        if connection.is_clear:
-            return _hand_over(connection, HeldPoll(shared, asker, manner, request_id(request)), cursor, limits)
-    return await _wait(request, WaitingPoll(shared, asker), cursor)
+    is_plain = request.version == HttpVersion11 and request.keep_alive and not is_traced(request)
+    manner = await Manner.of(request, connection, cursor) if is_plain else None
+    # From here on nothing is awaited: whoever drains, or ends the session, comes before this or finds a whole poll.
+    if manner is None or not connection.is_clear:
+        return await _wait(request, WaitingPoll(shared, asker), cursor)
+    held = HeldPoll(shared, asker, manner, request_id(request))
+    limits.seat_poll(identity.user_id, held)
+    answer = _begin(connection, held, cursor)
+    # Nobody is given the empty one: the connection is no longer aiohttp's.
+    return web.Response() if answer is None else await _give(request, held, answer)
 
 
-def _hand_over(connection: Connection, held: HeldPoll, cursor: str | None, limits: Limits) -> web.Response:
-    limits.seat_poll(held.user_id, held)
-    connection.hand_over(held)
+def _begin(connection: Connection, held: HeldPoll, cursor: str | None) -> web.Response | None:
+    """Its answer, where aiohttp is to give it: there at once, where the next request must be read anyway."""
+    if held.is_repeatable:
+        connection.hand_over(held)
     try:
         held.begin(cursor)
     except BaseException:
         held.abort()
         raise
-    # Nobody is given it: the connection is no longer aiohttp's.
-    return web.Response()
+    if not held.is_repeatable and held.early is None:
+        connection.hand_over(held)
+    return held.early
 
 
 async def _wait(request: web.Request, waiting: WaitingPoll, cursor: str | None) -> web.Response:
-    limits, user_id = request.app[LIMITS], waiting.user_id
-    limits.seat_poll(user_id, waiting)
+    request.app[LIMITS].seat_poll(waiting.user_id, waiting)
     try:
         waiting.begin(cursor)
         answer = await waiting.answered
-        # The seat is kept until the client took its answer, which may be a snapshot of megabytes.
+    except BaseException:
+        waiting.leave()
+        request.app[LIMITS].leave_poll(waiting.user_id, waiting)
+        raise
+    return await _give(request, waiting, answer)
+
+
+async def _give(request: web.Request, poll: Poll, answer: web.Response) -> web.Response:
+    """The seat is kept until the client took its answer, which may be a snapshot of megabytes."""
+    try:
         await answer.prepare(request)
         await answer.write_eof()
         return answer
     finally:
-        waiting.leave()
-        limits.leave_poll(user_id, waiting)
+        request.app[LIMITS].leave_poll(poll.user_id, poll)
 
 
 def _cursor(request: web.Request, epoch: str) -> str | None:

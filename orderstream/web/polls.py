@@ -37,7 +37,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class Polls(NamedTuple):
-    """What the polls of an application share."""
+    """What the polls of an application share; `heads` is for `held.Manner`."""
 
     hub: Hub
     meter: Meter
@@ -45,6 +45,7 @@ class Polls(NamedTuple):
     sessions: Sessions
     authenticator: Authenticator
     settings: PollSettings
+    heads: dict[str, str]
 
 
 POLLS: web.AppKey[Polls] = web.AppKey("polls", Polls)
@@ -263,3 +264,8 @@ class Poll(ABC):
                 self._events = [event]
         else:
             self._more = True
+
+
+def response(status: int, headers: Mapping[str, str], body: bytes) -> web.Response:
+    """An answer, for aiohttp to give."""
+    return web.Response(status=status, headers=headers, body=body or None)
