@@ -17,6 +17,7 @@ from typing import ClassVar, NamedTuple, Protocol
 from orderstream.core.claims import Identity
 from orderstream.core.cursor import Cursor
 from orderstream.core.devices import Device
+from orderstream.core.groups import Groups
 
 SessionKey = tuple[str, str]  # user_id, session_id
 
@@ -103,7 +104,8 @@ class Poller(OpenDelivery):
     def __init__(self, identity: Identity, device: Device) -> None:
         super().__init__(identity, device)
         self.device = device
-        self.held: list[Held] = []
+        # Mostly one.
+        self.held: tuple[Held, ...] = ()
         self.answered: Cursor | None = None
         self.idle_since = 0.0
 
@@ -112,7 +114,7 @@ class Poller(OpenDelivery):
         return self.answered
 
     def revoke(self) -> None:
-        for poll in list(self.held):
+        for poll in self.held:
             poll.revoke()
 
 
@@ -131,9 +133,8 @@ class Sessions:
         self._max_polling = max_polling
         self._clock = clock
         self._numbers = 0
-        # Most users have one: a tuple of it takes a fifth of what a dict would.
-        self._open: dict[str, tuple[OpenDelivery, ...]] = {}
-        self._polling: dict[tuple[SessionKey, Device], Poller] = {}
+        self._open: Groups[OpenDelivery] = Groups()
+        self._polling: dict[tuple[str, str, Device], Poller] = {}
         # Those of `_polling` that hold no poll, the longest idle first.
         self._idle: dict[Poller, None] = {}
         self._revoked: dict[SessionKey, float] = {}
@@ -151,20 +152,20 @@ class Sessions:
 
     def begin_poll(self, identity: Identity, device: Device, poll: Held) -> Poller:
         """Enters a poll that is held now, revoked as a stream is. `end_poll` it in any case."""
-        key = ((identity.user_id, identity.session_id), device)
+        key = (identity.user_id, identity.session_id, device)
         poller = self._polling.get(key)
         if poller is None:
             poller = self._polling[key] = Poller(identity, device)
             self._enter(poller)
         self._idle.pop(poller, None)
-        poller.held.append(poll)
+        poller.held = (*poller.held, poll)
         if self.is_revoked(identity):
             poll.revoke()
         return poller
 
     def end_poll(self, poller: Poller, poll: Held, cursor: Cursor | None) -> None:
         """The poll was answered with `cursor`, or not at all (None); its device stays listed for a while."""
-        poller.held.remove(poll)
+        poller.held = tuple(one for one in poller.held if one is not poll)
         if cursor is not None:
             poller.answered = cursor
         if poller.held:
@@ -182,11 +183,7 @@ class Sessions:
         user_id, number = delivery.identity.user_id, delivery.number
         if not self._is_open(delivery):
             return
-        rest = tuple(one for one in self._open[user_id] if one is not delivery)
-        if rest:
-            self._open[user_id] = rest
-        else:
-            del self._open[user_id]
+        self._open.remove(user_id, delivery)
         self._unwritten.pop(number, None)
         if delivery.written is not None:
             self._closed[number] = None
@@ -202,7 +199,7 @@ class Sessions:
 
     def of_user(self, user_id: str) -> list[ListedDelivery]:
         """The user's open deliveries in this process."""
-        return [delivery.listed() for delivery in self._open.get(user_id, ())]
+        return [delivery.listed() for delivery in self._open.of(user_id)]
 
     def acknowledge(self, identity: Identity, transport: str, cursor: Cursor) -> bool:
         """Whether an open delivery of the session's had been sent `cursor` and had not said so.
@@ -210,7 +207,7 @@ class Sessions:
         So an event counts once for a delivery, and never again once a later one did, however often a client says it."""
         return any(
             delivery.acknowledge(cursor)
-            for delivery in self._open.get(identity.user_id, ())
+            for delivery in self._open.of(identity.user_id)
             if delivery.identity.session_id == identity.session_id and delivery.transport == transport
         )
 
@@ -223,7 +220,7 @@ class Sessions:
         if kept_until <= self._clock():
             return
         self._revoked[key] = kept_until
-        for delivery in [one for one in self._open.get(user_id, ()) if one.key == key]:
+        for delivery in [one for one in self._open.of(user_id) if one.key == key]:
             delivery.revoke()
             if isinstance(delivery, Poller):
                 self._forget_poller(delivery)
@@ -240,6 +237,9 @@ class Sessions:
     def take_changes(self, most: int) -> Changes:
         """The oldest changes that were not taken yet, at most so many of each kind."""
         opened = [self._unwritten.pop(number) for number in list(_first(self._unwritten, most))]
+        if not self._unwritten:
+            # A dict keeps the room that it had when it was full.
+            self._unwritten = {}
         closed = list(_first(self._closed, most))
         for number in closed:
             del self._closed[number]
@@ -254,7 +254,7 @@ class Sessions:
 
     def tell_all_again(self) -> None:
         """What was told is forgotten there."""
-        self._unwritten = {one.number: one for of_user in self._open.values() for one in of_user}
+        self._unwritten = {one.number: one for one in self._open}
 
     def look_at_cursors(self, share: float) -> None:
         """Marks those whose cursor moved, among the next `share` (0 to 1) of all deliveries in turn.
@@ -271,19 +271,19 @@ class Sessions:
         self._numbers += 1
         delivery.number, delivery.opened_at = self._numbers, self._clock()
         user_id = delivery.identity.user_id
-        self._open[user_id] = (*self._open.get(user_id, ()), delivery)
+        self._open.add(user_id, delivery)
         self._unwritten[delivery.number] = delivery
         self._in_turn.append(delivery)
 
     def _forget_poller(self, poller: Poller) -> None:
         self._idle.pop(poller, None)
-        key = (poller.key, poller.device)
+        key = (*poller.key, poller.device)
         if self._polling.get(key) is poller:
             del self._polling[key]
         self.close(poller)
 
     def _is_open(self, delivery: OpenDelivery) -> bool:
-        return delivery in self._open.get(delivery.identity.user_id, ())
+        return self._open.has(delivery.identity.user_id, delivery)
 
 
 def _first(numbers: dict[int, OpenDelivery] | dict[int, None], most: int) -> Iterator[int]:

@@ -22,6 +22,12 @@ class Device(NamedTuple):
     address: str | None
 
 
+@lru_cache(maxsize=_KNOWN)
+def shared(platform: Platform, address: str | None) -> Device:
+    """One for all that are the same: it is kept with every poll, and its address with every stream."""
+    return Device(platform, address)
+
+
 def platform(user_agent: str, mobile_hint: str) -> Platform:
     """`mobile_hint` is `Sec-CH-UA-Mobile` (a structured boolean), which only browsers send, and which wins.
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Generic, TypeVar
 
+from orderstream.core.groups import Groups
+
 Network = IPv4Network | IPv6Network
 
 # What one subscriber of an IPv6 network is commonly given (RFC 6177): all of it is one client.
@@ -49,8 +51,7 @@ class Seats(Generic[S]):
     def __init__(self, *, most: int, most_per_key: int) -> None:
         self._most = most
         self._most_per_key = most_per_key
-        # Most keys have one: a tuple of it takes a fifth of what a dict would.
-        self._taken: dict[str, tuple[S, ...]] = {}
+        self._taken: Groups[S] = Groups()
         self.count = 0
 
     @property
@@ -59,27 +60,21 @@ class Seats(Generic[S]):
 
     def is_full(self, key: str) -> bool:
         """Whether one more would be too many for this key."""
-        return len(self._taken.get(key, ())) >= self._most_per_key
+        return len(self._taken.of(key)) >= self._most_per_key
 
     def take(self, key: str, who: S) -> None:
-        self._taken[key] = (*self._taken.get(key, ()), who)
+        self._taken.add(key, who)
         self.count += 1
 
     def give_back(self, key: str, who: S) -> None:
         """May be called more than once."""
-        taken = self._taken.get(key, ())
-        if who not in taken:
-            return
-        self.count -= 1
-        rest = tuple(one for one in taken if one != who)
-        if rest:
-            self._taken[key] = rest
-        else:
-            del self._taken[key]
+        if self._taken.has(key, who):
+            self.count -= 1
+            self._taken.remove(key, who)
 
     def pop_longest(self, key: str) -> S:
         """Takes the seat of whoever of this key sits longest; there must be one."""
-        longest = self._taken[key][0]
+        longest = self._taken.of(key)[0]
         self.give_back(key, longest)
         return longest
 

@@ -1,6 +1,7 @@
 """The Store on Postgres: channels, replays, snapshots and lists, each one query however many users."""
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -49,7 +50,8 @@ class PostgresStore:
         _found(rows)
         for user_id, after, epoch, head, oldest, *event in rows:
             key = (user_id, after)
-            pages[key] = ChannelPage(epoch, head, oldest, events[key])
+            # Of the many equal texts, the one that all channels and clients share.
+            pages[key] = ChannelPage(sys.intern(epoch), head, oldest, events[key])
             events[key].extend(_events(user_id, epoch, event))
         return pages
 
@@ -71,7 +73,7 @@ class PostgresStore:
         orders: dict[str, list[bytes]] = {user_id: [] for user_id in user_ids}
         _found(rows)
         for user_id, epoch, head, body in rows:
-            cursors[user_id] = Cursor(epoch, head)
+            cursors[user_id] = Cursor(sys.intern(epoch), head)
             if body is not None:
                 orders[user_id].append(body.encode())
         return {user_id: Snapshot(cursors[user_id], orders[user_id]) for user_id in user_ids}

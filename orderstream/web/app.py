@@ -11,6 +11,7 @@ from orderstream.web.headers import hardened
 from orderstream.web.identity import Authenticator
 from orderstream.web.limits import LIMITS, Limits, LimitSettings, admission
 from orderstream.web.openapi import add_description
+from orderstream.web.polls import POLLS, Polls
 from orderstream.web.problems import problems
 from orderstream.web.request_ids import named
 from orderstream.web.seats import (
@@ -18,7 +19,6 @@ from orderstream.web.seats import (
     HUB,
     METER,
     ORDERS,
-    POLL_SETTINGS,
     SESSION_STORE,
     SESSIONS,
     STREAM_SETTINGS,
@@ -65,7 +65,7 @@ def make_app(
     app[SESSION_STORE] = session_store
     authenticator.revoked = open_sessions.is_revoked
     app[STREAM_SETTINGS] = stream_settings
-    app[POLL_SETTINGS] = poll_settings
+    app[POLLS] = Polls(hub, meter, app[LIMITS], open_sessions, authenticator, poll_settings, {})
     app[WHEEL] = wheel = Wheel(stream_settings.heartbeat_s, lagged=meter.loop_lagged)
     app[STREAMS] = Streams(hub, meter, app[LIMITS], open_sessions, stream_settings, wheel)
     app.add_routes(

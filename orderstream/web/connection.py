@@ -7,6 +7,7 @@ made to be extended.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
@@ -53,11 +54,18 @@ class Heir(asyncio.Protocol):
         """As a Connection's."""
         raise NotImplementedError
 
+    def retire(self) -> None:
+        """No more requests are to be taken: it is closed if nothing is under way."""
+
 
 class Connections:
-    """All that are open on one port, whoever's protocol they have."""
+    """All that are open on one port, whoever's protocol they have; `make` gives a new Connection of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: ConnectionSettings, make: Callable[[], "Connection"]) -> None:
+        self.settings = settings
+        self.make = make
+        # Whether whoever answers is to close.
+        self.retiring = False
         self._open: set[Connection | Heir] = set()
         self._emptied: asyncio.Future[None] | None = None
 
@@ -71,6 +79,13 @@ class Connections:
         self._open.discard(one)
         if not self._open and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
+
+    def retire(self) -> None:
+        """No more requests are taken, but what is under way is answered."""
+        self.retiring = True
+        for one in list(self._open):
+            if isinstance(one, Heir):
+                one.retire()
 
     async def end(self, timeout_s: float) -> None:
         """Waits for those that are closing to be gone, and aborts what is left. Where no more are taken."""
@@ -86,8 +101,10 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_answer",
+        "_answered",
         "_body",
         "_body_bytes",
+        "_handed",
         "_head_bytes",
         "_head_deadline",
         "_last_bytes",
@@ -95,9 +112,11 @@ class Connection(web.RequestHandler):
         "_send_deadline",
         "_settings",
         "_socket",
+        "head",
     )
 
-    def __init__(self, server: web.Server, settings: ConnectionSettings, others: Connections) -> None:
+    def __init__(self, server: web.Server, others: Connections) -> None:
+        settings = others.settings
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -121,16 +140,25 @@ class Connection(web.RequestHandler):
         self._head_deadline: asyncio.TimerHandle | None = None
         self._send_deadline: asyncio.TimerHandle | None = None
         self._socket: asyncio.Transport | None = None
+        self._handed = False
+        # How many of its requests.
+        self._answered = 0
+        # That of the request under way, as it came; empty where bytes of another came with it, or behind it.
+        self.head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if len(self._others) >= self._settings.max_connections:
             # To answer would take a request's worth of work for each of those that are too many.
             transport.abort()  # type: ignore[attr-defined]
             return
+        bound_sending(transport, self._settings.send_timeout_s)
+        self.take_over(transport)
+
+    def take_over(self, transport: asyncio.BaseTransport) -> None:
+        """A new one, or one whose heir has a request that it does not answer."""
         self._others.add(self)
         # aiohttp forgets its own when it closes, which may be long before all is sent.
         self._socket = cast(asyncio.Transport, transport)
-        bound_sending(transport, self._settings.send_timeout_s)
         super().connection_made(transport)
         self._expect_head()
 
@@ -141,6 +169,11 @@ class Connection(web.RequestHandler):
         self._socket = None
         super().connection_lost(exc)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is open, and nothing but a head was received since the last answer."""
+        return bool(self.head) and self._socket is not None and not self._socket.is_closing()
+
     def hand_over(self, heir: Heir) -> None:
         """The connection is the heir's from now on. To aiohttp its client has left, but for the handler that calls
         this, which is to return rather than be cancelled. Raises ConnectionResetError where the client did leave."""
@@ -148,6 +181,7 @@ class Connection(web.RequestHandler):
         if transport is None or transport.is_closing():
             raise ConnectionResetError
         transport.set_protocol(heir)
+        self._handed = True
         self.transport = self._task_handler = self._current_request = None
         self.connection_lost(None)
         self._others.add(heir)
@@ -180,8 +214,11 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         known = self._request_count
+        was_idle = known == self._answered and self._last_bytes == _HEAD_END
         self._last_bytes = (self._last_bytes + data[-len(_HEAD_END) :])[-len(_HEAD_END) :]
         super().data_received(data)
+        is_alone = was_idle and self._request_count == known + 1 and data.find(_HEAD_END) == len(data) - len(_HEAD_END)
+        self.head = data if is_alone else b""
         if self._request_count > known:
             self._head_arrived()
             if self._messages:
@@ -221,6 +258,9 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Raised outside of the middlewares, such as 417."""
+        self._answered += 1
+        if self._handed:
+            return resp, True
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = of_http_exception(resp)
         finished = await super().finish_response(request, resp, start_time)

@@ -33,3 +33,10 @@ def harden(request: web.BaseRequest, headers: MutableMapping[str, str]) -> None:
 async def hardened(request: web.Request, response: web.StreamResponse) -> None:
     """For `on_response_prepare`."""
     harden(request, response.headers)
+
+
+async def common(request: web.Request) -> str:
+    """The lines that every answer to requests like this one carries, but for `Vary` and the request's name."""
+    template = web.StreamResponse()
+    await request.app.on_response_prepare.send(request, template)
+    return "".join(f"{name}: {value}\r\n" for name, value in template.headers.items() if name not in ("Vary", HEADER))

@@ -65,12 +65,36 @@ class Authenticator:
             raise SessionRevoked("this session was logged out", "invalid_token")
         return identity
 
+    def jwt_of(self, request: web.Request) -> str:
+        """What counted of a request that was authenticated without a ticket; for `known` and `verified`."""
+        encoded = _bearer(request) or self._cookie(request)
+        assert encoded is not None
+        return encoded
+
+    def known(self, encoded: str) -> Identity | None:
+        """Whose it is; None where it must be verified (again). Raises Unauthorized as `authenticate` does."""
+        digest = _digest(encoded)
+        found = self._insiders.get(digest) or self._verifier.remembered(digest)
+        if found is not None and self.revoked(found):
+            raise SessionRevoked("this session was logged out", "invalid_token")
+        return found
+
+    async def verified(self, encoded: str) -> Identity:
+        """Whose it is. Raises as `authenticate` does."""
+        identity = await self._verified(encoded)
+        if self.revoked(identity):
+            raise SessionRevoked("this session was logged out", "invalid_token")
+        return identity
+
+    async def _verified(self, encoded: str) -> Identity:
+        insider = self._insiders and self._insiders.get(_digest(encoded))
+        return insider or await self._verifier.verify(encoded)
+
     async def _identity(self, request: web.Request, ticket: bool) -> Identity:
         if request.query_string:
             _refuse_jwt_in_url(request)
         if (encoded := _bearer(request)) is not None:
-            insider = self._insiders and self._insiders.get(_digest(encoded))
-            return insider or await self._verifier.verify(encoded)
+            return await self._verified(encoded)
         if (text := request.query.get("ticket")) is not None:
             if not ticket:
                 raise InvalidParameter("a ticket only opens a stream")

@@ -82,7 +82,7 @@ class Verifier:
         if not encoded.isascii():
             raise Unauthorized("the JWT is not valid", _INVALID)
         digest = hashlib.sha256(encoded.encode()).digest()
-        if (known := self._remembered(digest)) is not None:
+        if (known := self.remembered(digest)) is not None:
             return known
         if not all(map(_is_canonical, encoded.split("."))):
             raise Unauthorized("the JWT is not valid", _INVALID)
@@ -109,7 +109,8 @@ class Verifier:
             return self._fixed
         return await self._jwks.find(kid)
 
-    def _remembered(self, digest: bytes) -> Identity | None:
+    def remembered(self, digest: bytes) -> Identity | None:
+        """Whose the JWT of this SHA-256 is, where it was verified before; raises ExpiredJwt."""
         # One of them may have been verified by a key that has left the set.
         if self._jwks is not None and self._jwks.version != self._version:
             self._version = self._jwks.version

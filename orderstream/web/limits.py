@@ -6,8 +6,7 @@ fail when elsewhere does. What is held is bounded by the limits themselves and b
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_network
 
 import msgspec
@@ -96,9 +95,9 @@ class Limits:
     def waiting_polls(self) -> int:
         return self._polls.count
 
-    def admit_address(self, request: web.BaseRequest) -> None:
-        """Counts a request of whoever is at the other end; raises TooManyRequests."""
-        self._per_address.count(self.address_of(request))
+    def admit_address(self, address: str) -> None:
+        """Counts a request of whoever is at the other end, as `address_of` says it; raises TooManyRequests."""
+        self._per_address.count(address)
 
     def address_of(self, request: web.BaseRequest) -> str:
         """Of whoever is at the other end, behind the proxies that are trusted; a network where it is IPv6."""
@@ -142,19 +141,17 @@ class Limits:
         """Gives the seat back; it may be gone already."""
         self._streams.give_back(user_id, outlet)
 
-    @contextmanager
-    def polling(self, user_id: str) -> Iterator[None]:
-        """A seat for as long as a poll is held. Raises TooManyRequests for the user's own, Overloaded for all polls."""
+    def seat_poll(self, user_id: str, poll: object) -> None:
+        """Takes a seat for as long as a poll is held. Raises TooManyRequests for the user's own, Overloaded for all."""
         if self._polls.full:
             raise Overloaded("this process holds as many polls as it may", _POLL_RETRY_S)
         if self._polls.is_full(user_id):
             raise TooManyRequests("this user has as many polls waiting as one may have", _POLL_RETRY_S)
-        seat = object()
-        self._polls.take(user_id, seat)
-        try:
-            yield
-        finally:
-            self._polls.give_back(user_id, seat)
+        self._polls.take(user_id, poll)
+
+    def leave_poll(self, user_id: str, poll: object) -> None:
+        """Gives the seat back; it may be gone already."""
+        self._polls.give_back(user_id, poll)
 
 
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
@@ -165,7 +162,8 @@ async def admission(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Before anything else is looked at: the address's share, and a body that is too large."""
-    request.app[LIMITS].admit_address(request)
+    limits = request.app[LIMITS]
+    limits.admit_address(limits.address_of(request))
     if (request.content_length or 0) > request.client_max_size:
         raise ContentTooLarge(f"no resource takes a body of more than {request.client_max_size} bytes")
     if request.content_length is None and request.body_exists:

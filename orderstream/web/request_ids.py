@@ -25,8 +25,18 @@ def request_id(request: web.BaseRequest) -> str:
     known = request.get(_REQUEST_ID)
     if known is None:
         sent = _only(request, HEADER)
-        known = request[_REQUEST_ID] = sent if _WELL_FORMED.fullmatch(sent) else secrets.token_hex(16)
+        known = request[_REQUEST_ID] = sent if _WELL_FORMED.fullmatch(sent) else made_id()
     return known
+
+
+def made_id() -> str:
+    """For a request whose caller named none."""
+    return secrets.token_hex(16)
+
+
+def is_named(request: web.BaseRequest) -> bool:
+    """Whether its caller said what it is part of, so that the next one will be named otherwise."""
+    return HEADER in request.headers or "traceparent" in request.headers
 
 
 def traceparent(request: web.BaseRequest) -> Traceparent | None:

@@ -36,4 +36,3 @@ SESSION_STORE: web.AppKey[SessionStore] = web.AppKey("session_store", SessionSto
 ORDERS: web.AppKey[OrderReader] = web.AppKey("orders", OrderReader)
 WHEEL: web.AppKey[Wheel] = web.AppKey("wheel", Wheel)
 STREAM_SETTINGS: web.AppKey[StreamSettings] = web.AppKey("stream_settings", StreamSettings)
-POLL_SETTINGS: web.AppKey[PollSettings] = web.AppKey("poll_settings", PollSettings)

@@ -22,9 +22,8 @@ class Server:
         # A handler whose client is gone must learn of it; a stream or a poll would wait on. Half the time, because
         # aiohttp waits it twice: for the handler to end, and again once it was told to.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=drain_timeout_s / 2)
-        self._settings = settings or ConnectionSettings()
         self._drain_timeout_s = drain_timeout_s
-        self.connections = Connections()
+        self.connections = Connections(settings or ConnectionSettings(), self._connection)
         self._listeners: list[asyncio.Server] = []
 
     async def start(self, host: str, port: int, *, key: str, shared: bool = False) -> None:
@@ -61,9 +60,10 @@ class Server:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._drain_timeout_s
         await self.refuse()
+        self.connections.retire()
         await self._runner.cleanup()
         await self.connections.end(max(0.0, until - loop.time()))
 
     def _connection(self) -> Connection:
         assert self._runner.server is not None
-        return Connection(self._runner.server, self._settings, self.connections)
+        return Connection(self._runner.server, self.connections)

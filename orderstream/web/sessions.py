@@ -1,6 +1,5 @@
 """`GET /v1/sessions` and `DELETE /v1/sessions/{session_id}`: a user's devices, and logging one of them out."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -9,7 +8,7 @@ from aiohttp import web
 
 from orderstream.core.claims import Identity
 from orderstream.core.cursor import parse_cursor
-from orderstream.core.devices import Device, platform, shortened
+from orderstream.core.devices import Device, platform, shared, shortened
 from orderstream.errors import InvalidParameter
 from orderstream.sessions import ListedDelivery
 from orderstream.web.headers import PRIVATE
@@ -76,9 +75,7 @@ def device_of(request: web.Request) -> Device:
     """What the user is shown of whoever is at the other end."""
     headers = request.headers
     address = shortened(request.app[LIMITS].address_of(request))
-    # Kept with every open delivery, and the devices of a provider share it.
-    shared = None if address is None else sys.intern(address)
-    return Device(platform(headers.get("User-Agent", ""), headers.get("Sec-CH-UA-Mobile", "")), shared)
+    return shared(platform(headers.get("User-Agent", ""), headers.get("Sec-CH-UA-Mobile", "")), address)
 
 
 def _by_session(deliveries: Iterable[ListedDelivery]) -> Iterator[tuple[str, list[OpenStream]]]:

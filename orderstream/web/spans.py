@@ -37,6 +37,11 @@ async def ended(request: web.Request, response: web.StreamResponse) -> None:
     _end(request, response.status)
 
 
+def is_traced(request: web.Request) -> bool:
+    """Whether it has a span that is not over."""
+    return _SPAN in request
+
+
 def _end(request: web.Request, status: int | None) -> None:
     span = request.pop(_SPAN, None)
     if span is not None:

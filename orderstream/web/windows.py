@@ -6,29 +6,15 @@ whoever has many addresses would fill our memory.
 
 from collections.abc import Callable
 
-import msgspec
 from limits.storage import SlidingWindowCounterSupport, Storage
 
 # At the time itself the window is still as full as it may be.
 _MOMENT_S = 0.001
 
 
-class Window(msgspec.Struct, gc=False):
-    """How many came in the window of this number, and in the one before."""
-
-    number: int
-    count: int = 0
-    before: int = 0
-
-    def move_to(self, number: int) -> None:
-        if number > self.number:
-            self.before = self.count if number == self.number + 1 else 0
-            self.count = 0
-            self.number = number
-
-
 class WindowStorage(Storage, SlidingWindowCounterSupport):
-    """key -> Window, `max_keys` of them: the one that was unused longest is forgotten, which only lets more through."""
+    """key -> how many came in the window of this number, and in the one before: of each `max_keys`. The one that was
+    unused longest is forgotten, which only lets more through."""
 
     STORAGE_SCHEME = None
 
@@ -36,27 +22,29 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
         super().__init__()
         self._max_keys = max_keys
         self._clock = clock
-        # The longest unused first.
-        self._windows: dict[str, Window] = {}
+        self._number = 0
+        # The longest unused first. So a client that holds a stream and asks nothing takes no room.
+        self._counts: dict[str, int] = {}
+        self._before: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self._counts.keys() | self._before.keys())
 
     def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Counts `amount` more, unless that would be more than `limit` in `expiry` seconds."""
+        """Counts `amount` more, unless that would be more than `limit` in `expiry` seconds, the same for every key."""
         before, left_s, count, _ = self.get_sliding_window(key, expiry)
-        if int(before * left_s / expiry + count) + amount > limit:
-            return False
-        self._windows[key].count += amount
-        return True
+        fits = int(before * left_s / expiry + count) + amount <= limit
+        self._put(key, count + amount if fits else count)
+        return fits
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """The count of the window before and for how many seconds it still weighs, and the same of this one."""
         number, into_s = divmod(self._clock(), expiry)
-        window = self._windows.pop(key, None) or self._new(int(number))
-        self._windows[key] = window
-        window.move_to(int(number))
-        return window.before, expiry - into_s, window.count, 2 * expiry - into_s
+        if number > self._number:
+            self._before = self._counts if number == self._number + 1 else {}
+            self._counts = {}
+            self._number = int(number)
+        return self._before.get(key, 0), expiry - into_s, self._counts.get(key, 0), 2 * expiry - into_s
 
     def wait_s(self, key: str, limit: int, expiry: int) -> float:
         """After how many seconds one more will be let through, if nothing comes before."""
@@ -66,12 +54,13 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
         return left_s + expiry - limit * expiry / count + _MOMENT_S
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
-        self._windows.pop(key, None)
+        self.clear(key)
 
-    def _new(self, number: int) -> Window:
-        if len(self._windows) >= self._max_keys:
-            del self._windows[next(iter(self._windows))]
-        return Window(number)
+    def _put(self, key: str, count: int) -> None:
+        self._counts.pop(key, None)
+        if len(self._counts) >= self._max_keys:
+            del self._counts[next(iter(self._counts))]
+        self._counts[key] = count
 
     # What the library asks of every storage, for its other strategies.
 
@@ -80,12 +69,12 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
         return LookupError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        self.get_sliding_window(key, expiry)
-        self._windows[key].count += amount
-        return self._windows[key].count
+        *_, count, _ = self.get_sliding_window(key, expiry)
+        self._put(key, count + amount)
+        return count + amount
 
     def get(self, key: str) -> int:
-        return self._windows[key].count if key in self._windows else 0
+        return self._counts.get(key, 0)
 
     def get_expiry(self, key: str) -> float:
         return self._clock()
@@ -94,9 +83,10 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
         return True
 
     def reset(self) -> int:
-        count = len(self._windows)
-        self._windows.clear()
+        count = len(self)
+        self._counts, self._before = {}, {}
         return count
 
     def clear(self, key: str) -> None:
-        self._windows.pop(key, None)
+        self._counts.pop(key, None)
+        self._before.pop(key, None)

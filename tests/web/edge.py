@@ -69,6 +69,11 @@ class Line:
         async with asyncio.timeout(PATIENCE_S):
             return await self._reader.readuntil(end)
 
+    async def exactly(self, size_bytes: int) -> bytes:
+        """What comes next, so many bytes of it."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._reader.readexactly(size_bytes)
+
     async def rest(self) -> bytes:
         """What comes until the other side closes; a reset is an end too."""
         chunks = []

@@ -2,49 +2,25 @@
 nothing behind. On both loops, which call protocols each in their own way."""
 
 import asyncio
-import functools
 import gc
-import inspect
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import uvloop
 from aiohttp import web
 from structlog.testing import capture_logs
 
 from orderstream.errors import Unavailable
-from orderstream.web.connection import Connection, ConnectionSettings
 from orderstream.web.limits import LIMITS
 from orderstream.web.seats import METER, SESSIONS
 from orderstream.web.stream import EventStreamResponse
 from tests.waiting import eventually
-from tests.web.edge import Edge, edge, request
+from tests.web.edge import Edge, request
+from tests.web.loops import of_aiohttp, on_both_loops
 
 ASKED = request("/v1/orders/stream", X_Request_Id="r1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
-
-
-def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Calls it with an edge, `served`, and what else it asks for."""
-
-    @functools.wraps(test)
-    def on_one(loop: Callable[[], asyncio.AbstractEventLoop], **others: Any) -> None:
-        async def run() -> None:
-            quick = ConnectionSettings(send_timeout_s=0.5, keepalive_timeout_s=1.0)
-            async with edge(connections=quick) as served:
-                await test(served, **others)
-
-        with asyncio.Runner(loop_factory=loop) as runner:
-            runner.run(run())
-
-    signature = inspect.signature(test)
-    loop, *_ = inspect.signature(on_one, follow_wrapped=False).parameters.values()
-    parameters = [loop, *list(signature.parameters.values())[1:]]
-    on_one.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    loops = [asyncio.new_event_loop, uvloop.new_event_loop]
-    return pytest.mark.parametrize("loop", loops, ids=["asyncio", "uvloop"])(on_one)
 
 
 @contextmanager
@@ -83,12 +59,6 @@ def ends(lines: list[Any]) -> list[str]:
 
 def errors(lines: list[Any]) -> list[Any]:
     return [line for line in lines if line["log_level"] not in ("info", "debug")]
-
-
-def of_aiohttp() -> set[int]:
-    """What there is of its connections, requests and responses."""
-    kinds = Connection | web.Request | web.StreamResponse
-    return {id(one) for one in gc.get_objects() if isinstance(one, kinds)}
 
 
 @on_both_loops

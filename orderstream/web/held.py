@@ -1,0 +1,266 @@
+"""A connection on which a client polls: the protocol that it has between two requests that aiohttp reads.
+
+While an aiohttp handler waits, its task, request, parser and timers stay, 20 KB, and what is done for each request
+takes longer than all that a poll is about (docs/decisions/0009). So the handler in `poll` gives the connection to this
+object, and returns. It answers with one write; and where the client's next request is the same bytes but for the cursor
+in its If-None-Match, which is how a client polls, nothing is read anew: what aiohttp found that request to say still
+holds. Whatever else comes is given, as it came, to a new `Connection` of aiohttp's.
+
+    HELD      a poll waits for its answer; what comes behind it is kept, and given to aiohttp after it
+    SENDING   the client has `send_timeout_s` to take an answer that is too large to be sent at once
+    IDLE      for `keepalive_timeout_s`
+
+One timer does for all three. It is not moved when what it waits for comes later, but looks when it fires.
+"""
+
+import asyncio
+import enum
+import sys
+from collections.abc import Mapping
+from contextvars import Context
+from http import HTTPStatus
+from math import inf
+from typing import NamedTuple, Self
+
+from aiohttp import web
+from aiohttp.helpers import rfc822_formatted_time
+
+from orderstream.core.cursor import parse_cursor
+from orderstream.errors import RequestError, Unavailable
+from orderstream.web.connection import Connection, Connections, Heir
+from orderstream.web.headers import common
+from orderstream.web.limits import LIMITS
+from orderstream.web.polls import POLLS, Asker, Poll, Polls, response
+from orderstream.web.request_ids import HEADER, is_named, made_id
+from orderstream.web.sockets import has_unsent, reset
+
+# Heads that are longer are not kept, but read each time.
+_MOST_KEPT_BYTES = 4096
+# Of what comes behind a poll that is held: the rest is left in the kernel.
+_MOST_BEHIND_BYTES = 65_536
+
+
+_MOST_HEADS = 64
+# A loop's clock and its timers may differ by as much.
+_MOMENT_S = 0.002
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+
+
+class State(enum.Enum):
+    UNHANDED = "unhanded"
+    HELD = "held"
+    SENDING = "sending"
+    IDLE = "idle"
+    LOST = "lost"
+
+
+class Manner(NamedTuple):
+    """How a client asks: its address, what stays the same in the head of every answer, and of its own request what is
+    before the cursor and after it, both empty where that cannot be told."""
+
+    address: str
+    head: str
+    before: bytes
+    after: bytes
+
+    @classmethod
+    async def of(cls, request: web.Request, connection: Connection, cursor: str | None) -> Self:
+        heads, origin = request.app[POLLS].heads, request.headers.get("Origin", "")
+        head = heads.get(origin)
+        if head is None:
+            # It depends on the origin alone, of which a client may invent as many as it likes.
+            head = await common(request)
+            if len(heads) < _MOST_HEADS:
+                heads[origin] = head
+        # Those of one proxy are the same.
+        address = sys.intern(request.app[LIMITS].address_of(request))
+        return cls(address, head, *_around(request, connection.head, cursor))
+
+
+class HeldPoll(Poll, Heir):
+    """An Outlet, and a protocol; one for all polls of its connection, until aiohttp has to read."""
+
+    __slots__ = (
+        *("_alarm", "_alarm_at", "_behind", "_connections", "_due", "_manner", "_paused"),
+        *("_request_id", "_state", "_transport", "early"),
+    )
+
+    def __init__(self, shared: Polls, asker: Asker, manner: Manner, request_id: str) -> None:
+        super().__init__(shared, asker)
+        self._manner = manner
+        self._request_id = request_id
+        self._state = State.UNHANDED
+        # The answer, where it was there before the connection was handed over.
+        self.early: web.Response | None = None
+        self._paused = False
+        self._behind = b""
+        self._alarm: asyncio.TimerHandle | None = None
+        # When it fires, and when there is something to do; on the loop's clock.
+        self._alarm_at = self._due = inf
+
+    def handed(self, transport: asyncio.Transport, connections: Connections) -> None:
+        """Called by `Connection.hand_over`, in place of `connection_made`."""
+        self._transport = transport
+        self._connections = connections
+        self._state = State.HELD
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the next request is known where it is the same."""
+        return bool(self._manner.before)
+
+    # A protocol
+
+    def data_received(self, data: bytes) -> None:
+        if self._state is State.IDLE and self._asks_again(data):
+            return
+        self._behind += data
+        if self._state is State.IDLE:
+            self._give_back()
+        elif len(self._behind) > _MOST_BEHIND_BYTES:
+            self._transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._state is State.SENDING:
+            self._taken()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._state = State.LOST
+        self.leave()
+        self._shared.limits.leave_poll(self.user_id, self)
+        self._let_go()
+        del self._transport
+
+    def abort(self) -> None:
+        if self._state is State.UNHANDED:
+            self.leave()
+            self._shared.limits.leave_poll(self.user_id, self)
+        else:
+            self._transport.abort()
+
+    def retire(self) -> None:
+        if self._state is State.IDLE:
+            self._transport.close()
+
+    # A poll
+
+    def _hold(self, seconds: float | None) -> None:
+        self._due = inf
+        if seconds is not None:
+            self._wake_after(seconds)
+
+    def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        if self._state is State.UNHANDED:
+            self._quiet()
+            self.early = response(status, headers, body)
+            return
+        self._state = State.SENDING
+        if not self._transport.is_closing():
+            self._transport.write(self._head(status, headers, len(body)) + body)
+        if self._paused:
+            self._wake_after(self._connections.settings.send_timeout_s)
+        else:
+            self._taken()
+
+    def _head(self, status: int, headers: Mapping[str, str], size_bytes: int) -> bytes:
+        own = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        # 304 describes no body (RFC 9110 section 15.4.5).
+        length = "" if status == HTTPStatus.NOT_MODIFIED else f"Content-Length: {size_bytes}\r\n"
+        closing = "Connection: close\r\n" if self._connections.retiring else ""
+        named = f"Date: {rfc822_formatted_time()}\r\n{HEADER}: {self._request_id}\r\n"
+        return f"{_STATUS_LINES[status]}{own}{length}{closing}{named}{self._manner.head}\r\n".encode()
+
+    def _taken(self) -> None:
+        """The client took its answer, or the kernel did."""
+        self._shared.limits.leave_poll(self.user_id, self)
+        self._state = State.IDLE
+        if self._connections.retiring:
+            self._transport.close()
+        elif self._behind:
+            self._give_back()
+        else:
+            self._wake_after(self._connections.settings.keepalive_timeout_s)
+
+    # The next request
+
+    def _asks_again(self, data: bytes) -> bool:
+        """Whether it is the same request, with a cursor of its own; if so it was begun. Not one that is to be refused:
+        that is for the application."""
+        address, _, before, after = self._manner
+        if not before or not data.startswith(before) or not data.endswith(after):
+            return False
+        cursor = data[len(before) : len(data) - len(after)].decode("latin-1")
+        if parse_cursor(cursor) is None:
+            return False
+        limits, asker = self._shared.limits, self._asker
+        try:
+            limits.admit_address(address)
+            if self._shared.authenticator.known(asker.jwt) is None:
+                return False
+            limits.admit_user(asker.identity.user_id)
+            limits.seat_poll(asker.identity.user_id, self)
+        except (RequestError, Unavailable):
+            return False
+        self._state, self._request_id = State.HELD, made_id()
+        self.begin(cursor)
+        return True
+
+    def _give_back(self) -> None:
+        """To aiohttp, with all that came since the last answer."""
+        transport = self._transport
+        self._state = State.LOST
+        self._let_go()
+        connection = self._connections.make()
+        transport.set_protocol(connection)
+        connection.take_over(transport)
+        transport.resume_reading()
+        connection.data_received(self._behind)
+
+    def _let_go(self) -> None:
+        self._connections.discard(self)
+        self._quiet()
+
+    # The timer
+
+    def _wake_after(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + seconds
+        if self._due < self._alarm_at:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm_at = self._due
+            self._alarm = loop.call_later(seconds, self._wake, context=Context())
+
+    def _quiet(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _wake(self) -> None:
+        self._alarm, self._alarm_at = None, inf
+        left_s = self._due - asyncio.get_running_loop().time()
+        if left_s > _MOMENT_S:
+            if self._due < inf:
+                self._wake_after(left_s)
+        elif self._state is State.HELD:
+            self._settle(full=False)
+        elif self._state is State.SENDING or has_unsent(self._transport):
+            # A close would wait for the client to take the rest.
+            reset(self._transport)
+        else:
+            self._transport.close()
+
+
+def _around(request: web.Request, head: bytes, cursor: str | None) -> tuple[bytes, bytes]:
+    """What is before the cursor and after it in the request, both empty where it is not to be compared: it has another
+    form, or names itself."""
+    if cursor is None or parse_cursor(cursor) is None or len(head) > _MOST_KEPT_BYTES or is_named(request):
+        return b"", b""
+    sent, parts = request.headers.getall("If-None-Match"), head.split(cursor.encode())
+    if sent not in ([f'W/"{cursor}"'], [f'"{cursor}"']) or len(parts) != 2:
+        return b"", b""
+    return parts[0], parts[1]
