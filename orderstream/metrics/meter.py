@@ -97,6 +97,17 @@ class PrometheusMeter:
             elif isinstance(item, Reset):
                 self._resets.labels(item.reason).inc()
 
+    def streamed(self, told: Sequence[tuple[Sequence[Event], int]]) -> None:
+        tally = self.sent_tallies.of["sse"]
+        counts, names, now_s = tally.latencies.counts, tally.events, self._clock()
+        for events, streams in told:
+            for event in events:
+                age_s = now_s - event.written_at
+                counts[bisect_left(LATENCY_BUCKETS_S, age_s)] += streams
+                tally.latencies.sum_s += age_s * streams
+                names[event.name] += streams
+                tally.size_bytes += len(event.frame) * streams
+
     def acknowledged(self, transport: str, event: Event) -> None:
         self._acknowledged.series[transport].observe(self._clock() - event.written_at)
 
