@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from orderstream.core.events import Event
 from orderstream.metrics import PrometheusMeter
-from orderstream.metrics.tallies import LATENCY_BUCKETS_S, LatencyFamily, SentFamilies
+from orderstream.metrics.tallies import LATENCY_BUCKETS_S, Latencies, LatencyFamily, SentFamilies
 
 SECONDS = st.one_of(st.floats(-1, 20), st.sampled_from(LATENCY_BUCKETS_S))
 
@@ -23,6 +23,17 @@ def samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str
         for sample in family.samples
         if not sample.name.endswith("_created")
     }
+
+
+@given(st.lists(SECONDS, max_size=50))
+def test_latencies_observed_together_count_as_each_by_itself(observed: list[float]) -> None:
+    """Bounds included."""
+    each, together = Latencies(), Latencies()
+    for seconds in observed:
+        each.observe(seconds)
+    together.observe_all(list(observed))
+    assert together.counts == each.counts
+    assert together.sum_s == pytest.approx(each.sum_s)
 
 
 @given(st.lists(SECONDS, max_size=50))
