@@ -76,7 +76,7 @@ class Checker:
         for key, all_places in _by_order(batch).items():
             life = self._life(key)
             left = len(all_places)
-            for xid, places in _by_transaction(batch, all_places).items():
+            for xid, places in _by_transaction(batch, all_places):
                 if life.xid is not None and life.xid != xid:
                     # Its last event has its number, and can be told nothing more.
                     _close(life, in_time=False)
@@ -117,16 +117,16 @@ def _by_order(batch: Sequence[Change]) -> dict[Key, list[int]]:
     return found
 
 
-def _by_transaction(batch: Sequence[Change], places: list[int]) -> dict[str, list[int]]:
-    """Transaction -> places of its events, in the order of the first. Two transactions' executions may lie between each
-    other."""
+def _by_transaction(batch: Sequence[Change], places: list[int]) -> Iterable[tuple[str, list[int]]]:
+    """Transactions, each with the places of its events, in the order of the first. Two transactions' executions may lie
+    between each other."""
     if len(places) == 1:
         # As a rule.
-        return {batch[places[0]].xid: places}
+        return ((batch[places[0]].xid, places),)
     found: dict[str, list[int]] = {}
     for place in places:
         found.setdefault(batch[place].xid, []).append(place)
-    return found
+    return found.items()
 
 
 def _is_insertion(change: Change) -> bool:

@@ -89,7 +89,7 @@ def _body(body: str, check: str | None) -> str:
 
 def _array(ids: Iterable[int]) -> str:
     """As one text: of a list, the driver would quote one by one."""
-    return f"{{{','.join(map(str, ids))}}}"
+    return f"{{{str(list(ids))[1:-1]}}}"
 
 
 class Sequencer:
@@ -203,6 +203,8 @@ class Sequencer:
             return 0
         checkpoint, snapshot, in_window, more = rows[0][:4]
         taken = _Taken(rows)
+        # Thousands of tuples that live at once would call the garbage collector, time and again.
+        del rows
         if not taken.ids and not in_window:
             return 0
         checks = await judge.judge(partial(self._ask, session), taken.changes, whole=not more)
