@@ -159,6 +159,14 @@ class Outlet(Protocol):
         ...
 
 
+class StreamOutlet(Outlet, Protocol):
+    """One that writes frames as they are."""
+
+    def write(self, frames: bytes) -> None:
+        """Called only while it is ready, and counted by who calls; MUST NOT block or fail."""
+        ...
+
+
 class Meter(Protocol):
     """Counts; every method MUST be cheap and never raise."""
 
@@ -170,6 +178,10 @@ class Meter(Protocol):
 
     def sent(self, transport: str, items: Sequence[Item], size_bytes: int) -> None:
         """`items` MUST stay as they are: they may be counted later."""
+        ...
+
+    def streamed(self, told: Sequence[tuple[Sequence[Event], int]]) -> None:
+        """Events, and how many streams each of them was written to just now; MUST be counted before it returns."""
         ...
 
     def acknowledged(self, transport: str, event: Event) -> None: ...

@@ -171,6 +171,12 @@ class _TracingMeter:
         self._meter.sent(transport, items, size_bytes)
         self._tracing.sent(transport, items)
 
+    def streamed(self, told: Sequence[tuple[Sequence[Event], int]]) -> None:
+        self._meter.streamed(told)
+        for events, streams in told:
+            for _ in range(streams):
+                self._tracing.sent("sse", events)
+
 
 def _trace(event: Event | SequencedEvent) -> EventTrace:
     body = event.body if isinstance(event, Event) else event.body.encode()

@@ -99,8 +99,9 @@ class LateStore:
 class Client:
     """An outlet that believes the law (I4) and checks it: what it shows are versions of orders by id."""
 
-    def __init__(self, user_id: str = "ann", cursor: str | None = None) -> None:
+    def __init__(self, user_id: str = "ann", cursor: str | None = None, *, is_stream: bool = True) -> None:
         self.user_id = user_id
+        self.is_stream = is_stream
         self.cursor = cursor
         self.orders: dict[str, int] = {}
         self.names: list[str] = []
@@ -124,6 +125,12 @@ class Client:
     def flush(self) -> None:
         pass
 
+    def write(self, frames: bytes) -> None:
+        for frame in frames.removesuffix(b"\n\n").split(b"\n\n"):
+            id_, name, _ = (line.partition(": ")[2] for line in frame.decode().split("\n"))
+            epoch, seq = id_.split(".")
+            self.send([Event(epoch, int(seq), name, frame + b"\n\n", 0.0)])
+
     def fail(self, error: Unavailable) -> None:
         self.failed = error
         self.close()
@@ -136,13 +143,14 @@ class Client:
             self.subscriber.close()
 
     def connect(self, hub: Hub) -> "Client":
-        self.subscriber = hub.subscribe(self.user_id, self.cursor, self)
+        subscribe = hub.subscribe_stream if self.is_stream else hub.subscribe
+        self.subscriber = subscribe(self.user_id, self.cursor, self)
         self.subscriber.pump()
         return self
 
     def again(self) -> "Client":
         """The same client's next connection; its cursor is the one that it last knew for sure."""
-        client = Client(self.user_id, self.cursor)
+        client = Client(self.user_id, self.cursor, is_stream=self.is_stream)
         client.orders, client.wronged = dict(self.orders), self.wronged
         return client
 
@@ -236,6 +244,10 @@ class World:
         if self.store.held:
             self.store.let(self._choose(len(self.store.held)), DatabaseUnavailable("gone"))
 
+    def _client(self) -> Client:
+        # Some of both kinds, those that are told and those that ask.
+        return Client(("ann", "bob")[self._choose(2)], is_stream=len(self.clients) % 3 > 0)
+
     def connects(self) -> None:
         away = [client for client in self.clients if not is_open(client)]
         if away and self._choose(3):
@@ -243,7 +255,7 @@ class World:
             self.clients.remove(client)
             self.clients.append(client.again().connect(self.hub))
         elif len(self.clients) < 6:
-            self.clients.append(Client(("ann", "bob")[self._choose(2)]).connect(self.hub))
+            self.clients.append(self._client().connect(self.hub))
 
     def departs(self) -> None:
         if self.clients:

@@ -262,6 +262,26 @@ async def test_slow_outlet_is_not_queued_for_and_catches_up(
 
 
 @in_turns
+async def test_streams_that_know_all_before_are_written_the_same_bytes_once(
+    make_hub: Callable[..., Hub], table: MemoryStore
+) -> None:
+    """All of a batch in one write; one that lags behind, and one that takes items, are served as they can be."""
+    hub, told = make_hub(told=False), []
+    meter = hub._meter
+    assert isinstance(meter, CountingMeter)
+    meter.streamed = lambda counted: told.extend((len(events), streams) for events, streams in counted)  # type: ignore[attr-defined]
+    streams = [Client().connect(hub) for _ in range(3)]
+    poll = Client(is_stream=False).connect(hub)
+    await settle()
+    streams[0].ready = False
+    for _ in range(4):
+        table.place("ann")
+    hub.publish(rows(table))
+    assert told == [(4, 2)]
+    assert [len(client.orders) for client in [*streams, poll]] == [0, 4, 4, 4]
+
+
+@in_turns
 async def test_subscriber_that_closes_during_its_read_is_told_nothing(
     make_hub: Callable[..., Hub], store: LateStore, table: MemoryStore
 ) -> None:

@@ -139,7 +139,7 @@ def test_meter_beside_which_is_traced_counts_everything(name: str) -> None:
             return super().__getattribute__(wanted)
 
     heard: list[tuple[Any, ...]] = []
-    arguments = {"sent": ("sse", [], 1), "sequenced": ([],), "followed": ([],)}.get(name, ("a", "b"))
+    arguments = {"sent": ("sse", [], 1), "streamed": ([],), "sequenced": ([],), "followed": ([],)}.get(name, ("a", "b"))
     getattr(traced()[0].beside(Heard()), name)(*arguments)
     assert heard == [arguments]
 

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from orderstream.core.checks import IMPOSSIBLE, Check
 from orderstream.core.life import Life
 
@@ -23,7 +25,7 @@ UNREAD = Check("", "", "")
 Key = tuple[str, str]
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """An event that has no number yet; `xid` is the transaction that wrote it."""
 
     xid: str
@@ -52,10 +54,12 @@ class Checker:
 
     def strangers(self, batch: Sequence[Change]) -> list[Key]:
         """Orders that are not new in this batch, and whose past is not known here."""
+        lives = self._lives
+        unknown = [change for change in batch if (change.user_id, change.order_id) not in lives]
         found: dict[Key, bool] = {}
-        for change in batch:
-            if change.order_id is not None and (key := (change.user_id, change.order_id)) not in self._lives:
-                found.setdefault(key, _is_insertion(change))
+        for change in unknown:
+            if change.order_id is not None:
+                found.setdefault((change.user_id, change.order_id), _is_insertion(change))
         return [key for key, is_new in found.items() if not is_new][:MAX_STRANGERS]
 
     def recall(self, key: Key, past: Iterable[tuple[str, str]]) -> None:
@@ -69,20 +73,27 @@ class Checker:
         """The next events."""
         checks: dict[int, Check] = {}
         unread = 0
-        for key, transactions in _by_order(batch).items():
+        for key, all_places in _by_order(batch).items():
             life = self._life(key)
-            for number, (xid, places) in enumerate(transactions.items(), 1):
+            left = len(all_places)
+            for xid, places in _by_transaction(batch, all_places):
                 if life.xid is not None and life.xid != xid:
                     # Its last event has its number, and can be told nothing more.
                     _close(life, in_time=False)
                 for place in places:
                     change = batch[place]
-                    unread += _keep_worse(checks, place, _take(life, change.name, change.body))
-                life.xid = xid
-                if whole or number < len(transactions):
-                    unread += _keep_worse(checks, places[-1], _close(life))
+                    check = _take(life, change.name, change.body)
+                    if check is not None:
+                        unread += _keep_worse(checks, place, check)
+                left -= len(places)
+                if left or whole:
+                    check = _close(life)
+                    if check is not None:
+                        unread += _keep_worse(checks, places[-1], check)
                     life.xid = None
-            if batch[places[-1]].name == "order-removed":
+                else:
+                    life.xid = xid
+            if change.name == "order-removed":
                 del self._lives[key]
         while len(self._lives) > self._max_orders:
             self._lives.popitem(last=False)
@@ -97,13 +108,25 @@ class Checker:
         return life
 
 
-def _by_order(batch: Sequence[Change]) -> dict[Key, dict[str, list[int]]]:
-    """Order -> transaction -> places of its events. Two transactions' executions may lie between each other."""
-    found: dict[Key, dict[str, list[int]]] = {}
+def _by_order(batch: Sequence[Change]) -> dict[Key, list[int]]:
+    """Order -> places of its events."""
+    found: dict[Key, list[int]] = {}
     for place, change in enumerate(batch):
         if change.order_id is not None:
-            found.setdefault((change.user_id, change.order_id), {}).setdefault(change.xid, []).append(place)
+            found.setdefault((change.user_id, change.order_id), []).append(place)
     return found
+
+
+def _by_transaction(batch: Sequence[Change], places: list[int]) -> Iterable[tuple[str, list[int]]]:
+    """Transactions, each with the places of its events, in the order of the first. Two transactions' executions may lie
+    between each other."""
+    if len(places) == 1:
+        # As a rule.
+        return ((batch[places[0]].xid, places),)
+    found: dict[str, list[int]] = {}
+    for place in places:
+        found.setdefault(batch[place].xid, []).append(place)
+    return found.items()
 
 
 def _is_insertion(change: Change) -> bool:
@@ -130,10 +153,10 @@ def _close(life: Life, *, in_time: bool = True) -> Check | None:
         return UNREAD
 
 
-def _keep_worse(checks: dict[int, Check], place: int, check: Check | None) -> bool:
+def _keep_worse(checks: dict[int, Check], place: int, check: Check) -> bool:
     """Says whether it was UNREAD."""
-    if check is None or check is UNREAD:
-        return check is UNREAD
+    if check is UNREAD:
+        return True
     if place not in checks or check.verdict == IMPOSSIBLE != checks[place].verdict:
         checks[place] = check
     return False

@@ -21,7 +21,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from orderstream.core.executions import Effect, Executed
+from orderstream.core.executions import Effect, Executed, Number
 
 IMPOSSIBLE = "impossible"
 SUSPICIOUS = "suspicious"
@@ -49,32 +49,32 @@ _AVERAGE_RATIO = Decimal("0.0001")
 _AVERAGE_STEP = Decimal("0.005")
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """What of an order's document is looked at."""
 
     status: str
-    filled_quantity: Decimal
-    quantity: Decimal | None = None
-    cash_amount: Decimal | None = None
-    average_price: Decimal | None = None
+    filled_quantity: Number
+    quantity: Number | None = None
+    cash_amount: Number | None = None
+    average_price: Number | None = None
 
     def __post_init__(self) -> None:
         for number in (self.filled_quantity, self.quantity, self.cash_amount, self.average_price):
-            if number is not None and not number.is_finite():
+            if type(number) is Decimal and not number.is_finite():
                 raise ValueError("not a number")
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """An order after a change, and before it, where that is known. `filled_at`: (filled quantity, quantity) of when it
     was last told as filled."""
 
     now: Row
     was: Row | None
     exec_type: str | None
-    filled_at: tuple[Decimal, Decimal | None] | None = None
+    filled_at: tuple[Number, Number | None] | None = None
 
 
-class Report(NamedTuple):
+class Report(msgspec.Struct, frozen=True, gc=False):
     """An execution, what it does to the net quantity, and whether all that came before it is known."""
 
     execution: Executed
@@ -82,18 +82,18 @@ class Report(NamedTuple):
     complete: bool
 
 
-class Transaction(NamedTuple):
+class Transaction(msgspec.Struct, frozen=True, gc=False):
     """What one transaction did to an order: `rise` of its filled quantity, and the `effect` that its executions
     account for. None where there was no row, or no execution. `average` is theirs, `told` the row's."""
 
-    rise: Decimal | None
-    effect: Decimal | None
+    rise: Number | None
+    effect: Number | None
     fell: bool  # a row lost some of its filled quantity for no reason that it gives
     rose: bool
     settled: bool  # filled and executions agree, over all that is known
     together: bool  # this order's rows and executions come in one transaction, as was seen before
     average: Decimal | None = None
-    told: Decimal | None = None
+    told: Number | None = None
 
 
 F = TypeVar("F")
@@ -117,13 +117,15 @@ class Check(msgspec.Struct, frozen=True):
     text: str
 
 
-def _is_negative(row: Row) -> bool:
+def _is_negative(step: Step) -> bool:
+    row = step.now
     if row.filled_quantity < 0 or (row.quantity is not None and row.quantity < 0):
         return True
     return row.cash_amount is not None and row.cash_amount < 0
 
 
-def _is_below(row: Row) -> bool:
+def _is_below(step: Step) -> bool:
+    row = step.now
     filled, whole = row.filled_quantity, row.quantity
     if filled == 0:
         return row.status in ("partially_filled", "filled") and whole != 0
@@ -173,7 +175,7 @@ def _is_off(one: Transaction) -> bool:
 OF_A_ROW: tuple[Rule[Step], ...] = (
     Rule(
         "negative", IMPOSSIBLE, "A quantity is below zero.", "arithmetic",
-        lambda step: _is_negative(step.now),
+        _is_negative,
     ),
     Rule(
         "over-filled", IMPOSSIBLE, "More is filled than was ordered.", "CumQty ≤ OrderQty in all matrices",
@@ -189,7 +191,7 @@ OF_A_ROW: tuple[Rule[Step], ...] = (
     ),
     Rule(
         "precedence", SUSPICIOUS, "Its status is not the one that goes with what is filled.",
-        "precedence of OrdStatus (39); C.3.b, J.1.b", lambda step: _is_below(step.now),
+        "precedence of OrdStatus (39); C.3.b, J.1.b", _is_below,
     ),
     Rule(
         "lives-again", SUSPICIOUS, "It had ended, and is at work again.",

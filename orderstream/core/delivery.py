@@ -160,6 +160,14 @@ class Delivery:
             return self._reset("epoch-changed")
         return self._follow(log, max_bytes)
 
+    def keeps_up(self, log: ChannelLog, seq: int) -> bool:
+        """Whether a live client lacks just what follows `seq` in a warm log; then all of it counts as handed out, and is
+        to be given to the transport."""
+        if self.position != seq or self.state is not State.LIVE or self._epoch != log.epoch:
+            return False
+        self.position = log.head
+        return True
+
     def snapshot_read(self, snapshot: Snapshot) -> None:
         """The answer to ReadSnapshot."""
         self._reading = False

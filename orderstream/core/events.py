@@ -1,13 +1,11 @@
 """An event: one numbered fact about a user's orders, as the sequencer gave it and as it goes out."""
 
-from typing import NamedTuple
-
 import msgspec
 
 from orderstream.core.frames import event_frame, frame_body
 
 
-class SequencedEvent(NamedTuple):
+class SequencedEvent(msgspec.Struct, frozen=True, gc=False):
     """A row of `orderstream.events`; `written_at` in seconds since 1970 on the database's clock."""
 
     position: int
@@ -49,5 +47,5 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 def encoded(row: SequencedEvent) -> Event:
     """The event that a row is."""
-    _, _, epoch, seq, name, body, written_at = row
-    return Event(epoch, seq, name, event_frame(epoch, seq, name, body), written_at)
+    epoch, seq, name = row.epoch, row.seq, row.name
+    return Event(epoch, seq, name, event_frame(epoch, seq, name, row.body), row.written_at)

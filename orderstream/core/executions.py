@@ -19,12 +19,21 @@ import msgspec
 # Sums are exact or an error (ArithmeticError): one that was rounded in silence would be called a wrong one. Postgres'
 # numeric holds more digits than this; no quantity does.
 EXACT = Context(prec=300, traps=[Inexact, InvalidOperation])
+# As JSON gives it: a whole one is three times as quick to read, and to count with.
+Number = int | Decimal
 # A mean goes on for ever: ten decimals, two more than the finest tick traded and rounded like money.
 _MEAN_STEP = Decimal("1e-10")
 _MEAN = Context(prec=300, rounding=ROUND_HALF_EVEN)
 
 
-class Executed(msgspec.Struct, frozen=True):
+def minus(one: Number, other: Number) -> Number:
+    """The difference, exact. Raises ArithmeticError for digits without end."""
+    if type(one) is int and type(other) is int:
+        return one - other
+    return EXACT.subtract(one, other)
+
+
+class Executed(msgspec.Struct, frozen=True, gc=False):
     """What of an execution's document counts here."""
 
     id: str
@@ -73,7 +82,7 @@ class Executions:
     __slots__ = ("_in_force", "_roots", "_unpriced", "_value", "quantity")
 
     def __init__(self) -> None:
-        self.quantity = _NOTHING  # net
+        self.quantity: Number = 0  # net
         self._value = _NOTHING
         self._unpriced = 0
         self._roots: dict[str, str] = {}  # execution -> its trade
@@ -123,10 +132,11 @@ class Executions:
 
     @property
     def net(self) -> Net:
-        if not self.quantity or self._unpriced:
-            return Net(self.quantity, None)
-        mean = _MEAN.divide(self._value, self.quantity)
-        return Net(self.quantity, _MEAN.quantize(mean, _MEAN_STEP))
+        quantity = Decimal(self.quantity)
+        if not quantity or self._unpriced:
+            return Net(quantity, None)
+        mean = _MEAN.divide(self._value, quantity)
+        return Net(quantity, _MEAN.quantize(mean, _MEAN_STEP))
 
 
 _ORDER = {"trade": 0, "correction": 1, "bust": 2}

@@ -9,8 +9,6 @@ A transaction is open from its first event to `close`, which judges its sums: no
 that the next one is another's.
 """
 
-from decimal import Decimal
-
 import msgspec
 
 from orderstream.core.checks import (
@@ -27,21 +25,19 @@ from orderstream.core.checks import (
     Transaction,
     first_broken,
 )
-from orderstream.core.executions import EXACT, Executed, Executions
+from orderstream.core.executions import EXACT, Executed, Executions, Number, minus
 
 # An order with more executions is one of a machine; beyond it, what a bust refers to may be unknown.
 MAX_EXECUTIONS = 1000
 
-_NOTHING = Decimal(0)
 
-
-class _OrderData(msgspec.Struct):
+class _OrderData(msgspec.Struct, gc=False):
     order: Row
     exec_type: str | None = None
     previous_status: str | None = None
 
 
-class _ExecutionData(msgspec.Struct):
+class _ExecutionData(msgspec.Struct, gc=False):
     execution: Executed
 
 
@@ -67,14 +63,14 @@ class Life:
     def forget(self) -> None:
         """What comes next is the middle of a life."""
         self.row: Row | None = None
-        self.apart: Decimal | None = None
-        self.filled_at: tuple[Decimal, Decimal | None] | None = None
+        self.apart: Number | None = None
+        self.filled_at: tuple[Number, Number | None] | None = None
         self.born = False
         self._open()
 
     def _open(self) -> None:
         self._before = None if self.row is None else self.row.filled_quantity
-        self._effect: Decimal | None = _NOTHING
+        self._effect: Number | None = 0
         self._has_row = self._has_report = self._fell = self._rose = False
 
     @property
@@ -99,7 +95,7 @@ class Life:
         elif was is None and not self._has_row and told.previous_status is None:
             # Its insertion, unless it came from another user; what is filled already, `close` accounts for.
             self.born = not self.executions
-            self._before = _NOTHING
+            self._before = 0
         if was is not None and was.filled_quantity != now.filled_quantity:
             self._account_for(told.exec_type, was, now)
         check = first_broken(OF_A_ROW, Step(now, was, told.exec_type, self.filled_at))
@@ -168,7 +164,7 @@ class Life:
     def _close(self) -> Check | None:
         if self.row is None:
             return None
-        apart = EXACT.subtract(self.row.filled_quantity, self.executions.quantity)
+        apart = minus(self.row.filled_quantity, self.executions.quantity)
         if self.apart is None:
             # The first that is known of it: no more can be said than what is filled that nobody reported.
             self.apart = apart
@@ -177,22 +173,25 @@ class Life:
         if self._before is None or self._effect is None:
             self.apart = apart
             return None
-        return self._judge(self.row, EXACT.subtract(self.row.filled_quantity, self._before), self._effect, apart)
+        return self._judge(self.row, minus(self.row.filled_quantity, self._before), self._effect, apart)
 
-    def _judge(self, row: Row, rise: Decimal, effect: Decimal, apart: Decimal) -> Check | None:
+    def _judge(self, row: Row, rise: Number, effect: Number, apart: Number) -> Check | None:
         if rise == effect != 0 and self._has_row and self._has_report:
             self.together = True
         settled = apart == self.apart
-        facts = Transaction(
-            rise=rise if self._has_row else None,
-            effect=effect if self._has_report else None,
-            fell=self._fell,
-            rose=self._rose,
-            settled=settled,
-            together=self.together,
-        )
+        average = None
         if settled and apart == 0 and self.born and self._has_row and self._has_report:
-            facts = facts._replace(average=self.executions.net.average_price, told=row.average_price)
+            average = self.executions.net.average_price
+        facts = Transaction(
+            rise if self._has_row else None,
+            effect if self._has_report else None,
+            self._fell,
+            self._rose,
+            settled,
+            self.together,
+            average,
+            row.average_price,
+        )
         check = first_broken(OF_A_TRANSACTION, facts)
         if check is not None:
             # Said once: what follows is judged from here.

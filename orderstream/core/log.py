@@ -77,12 +77,12 @@ class ChannelLog:
 
     def append(self, event: Event) -> bool:
         """Takes an event from the follower; says whether it was news."""
-        if self.warm and event.epoch == self.epoch and event.seq <= self.head:
+        same_epoch, next_seq = event.epoch == self.epoch, self.head + 1
+        if same_epoch and event.seq < next_seq and self.warm:
             return False
-        if self._events or self.warm:
-            follows = event.epoch == self.epoch and event.seq == self.head + 1
-            if not follows:
-                self.chill()
+        if not (same_epoch and event.seq == next_seq):
+            # What is held, if anything, does not join it.
+            self.chill()
         self._add(event)
         return True
 
@@ -115,14 +115,15 @@ class ChannelLog:
         self.warm = False
 
     def _add(self, event: Event) -> None:
-        if self._events:
-            self._events.append(event)
+        events = self._events
+        if events:
+            events.append(event)
         else:
-            self._events = [event]
+            self._events = events = [event]
         self.epoch = event.epoch
         self.head = event.seq
-        self.size_bytes += len(event.frame)
-        if len(self._events) > self._max_events or self.size_bytes > self._max_bytes:
+        self.size_bytes = size_bytes = self.size_bytes + len(event.frame)
+        if size_bytes > self._max_bytes or len(events) > self._max_events:
             self._trim()
 
     def _trim(self) -> None:

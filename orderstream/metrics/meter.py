@@ -97,6 +97,20 @@ class PrometheusMeter:
             elif isinstance(item, Reset):
                 self._resets.labels(item.reason).inc()
 
+    def streamed(self, told: Sequence[tuple[Sequence[Event], int]]) -> None:
+        tally = self.sent_tallies.of["sse"]
+        counts, names, now_s = tally.latencies.counts, tally.events, self._clock()
+        sum_s, size_bytes = 0.0, 0
+        for events, streams in told:
+            for event in events:
+                age_s = now_s - event.written_at
+                counts[bisect_left(LATENCY_BUCKETS_S, age_s)] += streams
+                sum_s += age_s * streams
+                names[event.name] += streams
+                size_bytes += len(event.frame) * streams
+        tally.latencies.sum_s += sum_s
+        tally.size_bytes += size_bytes
+
     def acknowledged(self, transport: str, event: Event) -> None:
         self._acknowledged.series[transport].observe(self._clock() - event.written_at)
 
@@ -166,11 +180,8 @@ class PrometheusMeter:
         self._canary_late.labels(transport).inc()
 
     def _observe(self, family: LatencyFamily, batch: Sequence[SequencedEvent]) -> None:
-        latencies, now_s = family.series[""], self._clock()
-        for event in batch:
-            age_s = now_s - event.written_at
-            latencies.counts[bisect_left(LATENCY_BUCKETS_S, age_s)] += 1
-            latencies.sum_s += age_s
+        now_s = self._clock()
+        family.series[""].observe_all([now_s - event.written_at for event in batch])
 
     def _counter(self, noun: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"orderstream_{noun}_total", documentation, labels, registry=self.registry)

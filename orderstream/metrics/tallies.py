@@ -5,7 +5,7 @@ client's own take two locks and walk over the buckets for every observation: six
 measuring costs"). These need no lock: they are kept and scraped on the loop's thread.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -31,6 +31,20 @@ class Latencies:
         """A bucket holds what is not above its bound, as Prometheus' `le` says."""
         self.counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
         self.sum_s += seconds
+
+    def observe_all(self, seconds: list[float]) -> None:
+        """The same for many, which are left in another order: one look for each bucket in place of one for each value."""
+        if not seconds:
+            return
+        seconds.sort()
+        first, last = bisect_left(LATENCY_BUCKETS_S, seconds[0]), bisect_left(LATENCY_BUCKETS_S, seconds[-1])
+        below = 0
+        for bucket in range(first, last):
+            up_to = bisect_right(seconds, LATENCY_BUCKETS_S[bucket])
+            self.counts[bucket] += up_to - below
+            below = up_to
+        self.counts[last] += len(seconds) - below
+        self.sum_s += sum(seconds)
 
 
 class LatencyFamily:

@@ -42,7 +42,8 @@ class Judge:
             self._checker, checks, unread = Checker(), {}, len(batch)
         if unread:
             self._meter.unchecked(unread)
-        self._report(batch, checks)
+        if checks:
+            self._report(batch, checks)
         return checks
 
     async def _recall(self, ask: Ask, strangers: Sequence[Key]) -> None:

@@ -14,9 +14,9 @@ never executes NOTIFY in an order's transaction. The wait is bounded all the sam
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from itertools import starmap
 
 import msgspec
 import structlog
@@ -57,29 +57,39 @@ class SequencerSettings(msgspec.Struct, frozen=True):
     query_timeout_s: float = 10.0
 
 
-class _Taken(NamedTuple):
-    """A row of the outbox, as `take` gives it."""
+class _Taken:
+    """The rows of the outbox that `take` gave, column by column: a batch has up to a thousand, and what is done to each
+    of them in Python is done in C to all of a column."""
 
-    id: int
-    xid: str
-    user_id: str
-    order_id: str | None
-    name: str
-    body: str
-    written_at: float
+    ids: Sequence[int]
+    _user_ids: Sequence[str]
+    _names: Sequence[str]
+    _bodies: Sequence[str]
+    _written_at: Sequence[float]
 
+    def __init__(self, rows: Sequence[Row]) -> None:
+        columns = zip(*rows, strict=True) if rows[0][4] is not None else [()] * len(rows[0])
+        *_, self.ids, xids, self._user_ids, order_ids, self._names, self._bodies, self._written_at = columns
+        self.changes = list(map(Change, xids, self._user_ids, order_ids, self._names, self._bodies))
 
-def _sequenced(taken: Sequence[_Taken], numbers: Sequence[Row], checked: Mapping[int, str]) -> list[SequencedEvent]:
-    """What was written of it: both in the order of the outbox."""
-    return [
-        SequencedEvent(position, one.user_id, epoch, seq, one.name, _body(one.body, checked.get(place)), one.written_at)
-        for place, (one, (position, epoch, seq, _)) in enumerate(zip(taken, numbers, strict=True))
-    ]
+    def numbered(self, numbers: Sequence[Row], checked: Mapping[int, str]) -> list[SequencedEvent]:
+        """What was written of it: both in the order of the outbox."""
+        positions, epochs, seqs, _ = zip(*numbers, strict=True)
+        bodies = self._bodies
+        if checked:
+            bodies = [_body(body, checked.get(place)) for place, body in enumerate(bodies)]
+        columns = positions, self._user_ids, epochs, seqs, self._names, bodies, self._written_at
+        return list(starmap(SequencedEvent, zip(*columns, strict=True)))
 
 
 def _body(body: str, check: str | None) -> str:
     """As `number` writes it."""
     return body if check is None else f'{body[:-1]},"check":{check}}}'
+
+
+def _array(ids: Iterable[int]) -> str:
+    """As one text: of a list, the driver would quote one by one."""
+    return f"{{{str(list(ids))[1:-1]}}}"
 
 
 class Sequencer:
@@ -192,11 +202,12 @@ class Sequencer:
         if not rows:
             return 0
         checkpoint, snapshot, in_window, more = rows[0][:4]
-        taken = [_Taken(*row[4:]) for row in rows if row[4] is not None]
-        if not taken and not in_window:
+        taken = _Taken(rows)
+        # Thousands of tuples that live at once would call the garbage collector, time and again.
+        del rows
+        if not taken.ids and not in_window:
             return 0
-        changes = [Change(one.xid, one.user_id, one.order_id, one.name, one.body) for one in taken]
-        checks = await judge.judge(partial(self._ask, session), changes, whole=not more)
+        checks = await judge.judge(partial(self._ask, session), taken.changes, whole=not more)
         checked = {place: msgspec.json.encode(check).decode() for place, check in checks.items()}
         numbers = await self._ask(
             session,
@@ -206,14 +217,14 @@ class Sequencer:
                 "checkpoint": checkpoint,
                 "snapshot": snapshot,
                 "more": more,
-                "ids": [one.id for one in taken],
-                "checked": [taken[place].id for place in checked],
+                "ids": _array(taken.ids),
+                "checked": _array(taken.ids[place] for place in checked),
                 "checks": list(checked.values()),
             },
         )
         # None where a new epoch began meanwhile: then there is nothing to tell of what was taken.
         if numbers:
-            self._tell(_sequenced(taken, numbers, checked))
+            self._tell(taken.numbered(numbers, checked))
         return len(numbers)
 
     def _tell(self, batch: Sequence[SequencedEvent]) -> None:

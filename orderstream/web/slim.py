@@ -113,7 +113,7 @@ class SlimStream(Heir, OpenDelivery):
             return
         shared.limits.seat_stream(user_id, self)
         try:
-            self._subscriber = shared.hub.subscribe(user_id, cursor, self)
+            self._subscriber = shared.hub.subscribe_stream(user_id, cursor, self)
         except Unavailable as error:
             self.fail(error)
             return
@@ -143,12 +143,16 @@ class SlimStream(Heir, OpenDelivery):
             self.ready = True
             asyncio.get_running_loop().call_soon(self._pump, context=Context())
 
+    def write(self, frames: bytes) -> None:
+        if not self._ended and not self._transport.is_closing():
+            self._transport.write(frames)
+
     def fail(self, error: Unavailable) -> None:
         after_ms = int(error.retry_after_s * 1000 * random.uniform(0.5, 1.5))
         self.goaway("overload", reconnect=True, after_ms=after_ms)
 
     def goaway(self, reason: str, *, reconnect: bool, after_ms: int) -> None:
-        self._write(farewell(reason, reconnect=reconnect, after_ms=after_ms))
+        self.write(farewell(reason, reconnect=reconnect, after_ms=after_ms))
         self._end(reason)
 
     # An open delivery
@@ -175,7 +179,7 @@ class SlimStream(Heir, OpenDelivery):
         if self._ended or self._subscriber is None:
             return False
         if self._deadline is None and (head := self._subscriber.head) is not None:
-            self._write(frames.heartbeat_frame(head, at))
+            self.write(frames.heartbeat_frame(head, at))
         self._watch_credential()
         return not self._ended
 
@@ -214,10 +218,6 @@ class SlimStream(Heir, OpenDelivery):
         self._transport.abort()
         self._end("aborted")
 
-    def _write(self, chunk: bytes) -> None:
-        if not self._ended and not self._transport.is_closing():
-            self._transport.write(chunk)
-
     def _pump(self) -> None:
         if self._subscriber is not None:
             self._subscriber.pump()
@@ -245,7 +245,7 @@ class SlimStream(Heir, OpenDelivery):
             self._expiry = Expiry(
                 announce_s=settings.auth_expiring_s,
                 leeway_s=settings.jwt_leeway_s,
-                expiring=lambda left_s: self._write(frames.auth_expiring_frame(int(left_s))),
+                expiring=lambda left_s: self.write(frames.auth_expiring_frame(int(left_s))),
                 expired=lambda: self.goaway("auth-expired", reconnect=True, after_ms=0),
             )
             self._expiry.renew(expires_at)

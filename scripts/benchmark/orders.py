@@ -17,12 +17,13 @@ KINDS = ("ours", "notify", "none")
 # What peers listen on; the payload is the user, a line feed, and the JSON.
 NOTIFY_CHANNEL = "orders_changed"
 
+# One more of each is filled by each update, and so it is called: what a check found odd would be longer for it.
 # Order n is that of user `u<n modulo users>`, by an id that can be computed from n.
 _FILL = """
 insert into public.orders (id, user_id, client_order_id, symbol, asset_class, side, order_type, time_in_force, platform,
-                           quantity, price, status)
+                           quantity, price, filled_quantity, status)
 select md5(n::text)::uuid, %(prefix)s || (n %% %(users)s), 'web-' || n, 'ACME', 'stock', 'buy', 'limit', 'gtc', 'web',
-       1000000000, 230.25, 'submitted'
+       1000000000, 230.25, 1, 'partially_filled'
 from generate_series(%(first)s, %(last)s) as n
 """
 _WITHOUT_OURS = """

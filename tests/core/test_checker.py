@@ -106,7 +106,7 @@ def test_transaction_that_a_window_splits_is_judged_when_it_is_over(desk: Desk) 
 
 def test_order_of_one_user_has_no_past_in_another_users_eyes(desk: Desk) -> None:
     """They were not told of it."""
-    batch = [change._replace(user_id="bob") for change in desk.next(7, 2)]
+    batch = [msgspec.structs.replace(change, user_id="bob") for change in desk.next(7, 2)]
     checker = Checker()
     checker.judge(desk.past, whole=True)
     assert checker.strangers(batch) == [("bob", "X")]

@@ -233,3 +233,26 @@ def test_log_turns_cold_rather_than_skip_when_events_come_out_of_order(sequence:
     for seq in sequence:
         log.append(event(seq))
     assert log.warm == (sequence == (4, 5, 6))
+
+
+@pytest.mark.parametrize(
+    ("state", "epoch", "seq", "keeps_up"),
+    [
+        (State.LIVE, EPOCH, 2, True),
+        (State.LIVE, EPOCH, 1, False),
+        (State.LIVE, OTHER_EPOCH, 2, False),
+        (State.REPLAYING, EPOCH, 2, False),
+        (State.CLOSED, EPOCH, 2, False),
+    ],
+)
+def test_client_keeps_up_that_is_live_and_lacks_just_what_is_new(
+    state: State, epoch: str, seq: int, keeps_up: bool
+) -> None:
+    """Then the new events count as handed out; else nothing has changed."""
+    table = Table(head=2, cursor=f"{EPOCH}.2")
+    table.log.load(table.page(0))
+    table.pump()
+    table.log.append(event(3))
+    table.log.epoch, table.delivery.state = epoch, state
+    assert table.delivery.keeps_up(table.log, seq) is keeps_up
+    assert table.delivery.position == (3 if keeps_up else 2)

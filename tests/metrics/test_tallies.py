@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orderstream.metrics.tallies import LATENCY_BUCKETS_S, LatencyFamily, SentFamilies
+from orderstream.core.events import Event
+from orderstream.metrics import PrometheusMeter
+from orderstream.metrics.tallies import LATENCY_BUCKETS_S, Latencies, LatencyFamily, SentFamilies
 
 SECONDS = st.one_of(st.floats(-1, 20), st.sampled_from(LATENCY_BUCKETS_S))
 
@@ -21,6 +23,17 @@ def samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str
         for sample in family.samples
         if not sample.name.endswith("_created")
     }
+
+
+@given(st.lists(SECONDS, max_size=50))
+def test_latencies_observed_together_count_as_each_by_itself(observed: list[float]) -> None:
+    """Bounds included."""
+    each, together = Latencies(), Latencies()
+    for seconds in observed:
+        each.observe(seconds)
+    together.observe_all(list(observed))
+    assert together.counts == each.counts
+    assert together.sum_s == pytest.approx(each.sum_s)
 
 
 @given(st.lists(SECONDS, max_size=50))
@@ -62,3 +75,22 @@ def test_latencies_without_a_label_are_there_before_the_first() -> None:
     registry = CollectorRegistry()
     registry.register(LatencyFamily("lag_seconds", "Lag."))
     assert registry.get_sample_value("lag_seconds_count") == 0
+
+
+def test_events_written_to_streams_together_count_as_if_each_had_been_sent() -> None:
+    """However many streams took them: events, bytes and latencies."""
+    now_s = 1000.0
+    together, each = (PrometheusMeter(clock=lambda: now_s) for _ in range(2))
+    events = [Event("0a0a0a0a", 1, "order", b"12345", 999.997), Event("0a0a0a0a", 2, "execution", b"123", 999.0)]
+    together.streamed([(events, 3), (events[:1], 1)])
+    for items in [events, events, events, events[:1]]:
+        each.sent("sse", items, sum(len(event.frame) for event in items))
+    found, expected = (
+        {
+            (sample.name, *sorted(sample.labels.items())): pytest.approx(sample.value)
+            for family in meter.sent_tallies.collect()
+            for sample in family.samples
+        }
+        for meter in (together, each)
+    )
+    assert found == expected

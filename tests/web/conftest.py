@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, CookieJar, web
 
 from orderstream.core.delivery import Item
+from orderstream.core.events import Event
 from orderstream.hub import Hub, HubLimits
 from orderstream.metrics import PrometheusMeter
 from orderstream.postgres.store import StoreSettings
@@ -103,6 +104,10 @@ class CountingMeter(PrometheusMeter):
     def sent(self, transport: str, items: Sequence[Item], size_bytes: int) -> None:
         super().sent(transport, items, size_bytes)
         self.writes.append(list(items))
+
+    def streamed(self, told: Sequence[tuple[Sequence[Event], int]]) -> None:
+        super().streamed(told)
+        self.writes += [list(events) for events, streams in told for _ in range(streams)]
 
     def closed(self, transport: str, reason: str) -> None:
         super().closed(transport, reason)
