@@ -67,6 +67,14 @@ class _Taken(NamedTuple):
     name: str
     body: str
     written_at: float
+    whole: bool
+    """Whether nothing is left of its user."""
+
+
+def share_of(max_events: int) -> int:
+    """What large transactions get of a step at least, and what else waits for longer than others. A quarter: so small
+    ones pass, and a step with nothing else is short."""
+    return -(-max_events // 4)
 
 
 def _sequenced(taken: Sequence[_Taken], numbers: Sequence[Row], checked: Mapping[int, str]) -> list[SequencedEvent]:
@@ -159,7 +167,8 @@ class Sequencer:
             _log.warning("epoch-renewed", epoch=renewed[0][0])
         await session.fetch(
             f"prepare take (bigint) as {query('take')};"
-            f"prepare number (bigint, pg_snapshot, boolean, bigint[], bigint[], text[]) as {query('number')}"
+            f"prepare share (bigint, bigint) as {query('share')};"
+            f"prepare number (bigint, pg_snapshot, bigint, bigint[], bigint[], text[]) as {query('number')}"
         )
         judge = Judge(self._meter)
         [(rings,)] = await session.fetch("select orderstream.doorbell_enabled()")
@@ -188,24 +197,25 @@ class Sequencer:
 
     async def _step(self, session: Session, judge: Judge, first: str = "") -> int:
         """Numbers what is new, and hands it over; says how many. `first` runs before it in the same round trip."""
-        rows = await self._ask(session, f"{first}execute take ({self._settings.batch_max_events})")
+        most = self._settings.batch_max_events
+        rows = await self._ask(session, f"{first}execute take ({most})")
         if not rows:
             return 0
-        checkpoint, snapshot, in_window, more = rows[0][:4]
+        if crowded := rows[0][2]:
+            rows = await self._ask(session, f"execute share ({most - share_of(most)}, {share_of(most)})")
+        checkpoint, snapshot, _, left_after = rows[0][:4]
         taken = [_Taken(*row[4:]) for row in rows if row[4] is not None]
-        if not taken and not in_window:
+        if not taken and not crowded:
             return 0
-        changes = [Change(one.xid, one.user_id, one.order_id, one.name, one.body) for one in taken]
-        checks = await judge.judge(partial(self._ask, session), changes, whole=not more)
-        checked = {place: msgspec.json.encode(check).decode() for place, check in checks.items()}
+        checked = await self._judged(session, judge, taken)
         numbers = await self._ask(
             session,
-            "execute number (%(checkpoint)s, %(snapshot)s, %(more)s, %(ids)s::bigint[], %(checked)s::bigint[],"
+            "execute number (%(checkpoint)s, %(snapshot)s, %(left_after)s, %(ids)s::bigint[], %(checked)s::bigint[],"
             " %(checks)s::text[])",
             {
                 "checkpoint": checkpoint,
                 "snapshot": snapshot,
-                "more": more,
+                "left_after": left_after,
                 "ids": [one.id for one in taken],
                 "checked": [taken[place].id for place in checked],
                 "checks": list(checked.values()),
@@ -215,6 +225,17 @@ class Sequencer:
         if numbers:
             self._tell(_sequenced(taken, numbers, checked))
         return len(numbers)
+
+    async def _judged(self, session: Session, judge: Judge, taken: Sequence[_Taken]) -> dict[int, str]:
+        """Place -> the JSON of its check, where there is one."""
+        checked: dict[int, str] = {}
+        for whole in (True, False):
+            places = [place for place, one in enumerate(taken) if one.whole == whole]
+            changes = [Change(one.xid, one.user_id, one.order_id, one.name, one.body) for one in map(taken.__getitem__, places)]
+            if changes:
+                checks = await judge.judge(partial(self._ask, session), changes, whole=whole)
+                checked |= {places[place]: msgspec.json.encode(check).decode() for place, check in checks.items()}
+        return checked
 
     def _tell(self, batch: Sequence[SequencedEvent]) -> None:
         self._meter.sequenced(batch)

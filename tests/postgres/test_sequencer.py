@@ -80,16 +80,44 @@ def test_step_without_work_writes_nothing(at: cursor, steps: Steps) -> None:
 
 @pytest.mark.parametrize("max_events", [1, 7, 50, 51])
 def test_window_larger_than_a_step_keeps_order_and_loses_nothing(at: cursor, steps: Steps, max_events: int) -> None:
-    """A transaction is numbered over several steps; what commits meanwhile comes after all of it."""
+    """A transaction is numbered over several steps; what its users are told of that commits meanwhile comes after it."""
     insert_orders(at, ["ann", "bob"], 50)
+    ann, bob = outbox_bodies(at, "ann"), outbox_bodies(at, "bob")
     handed = steps.take(max_events)
     insert_orders(at, ["bob"], 3)
+    bob += outbox_bodies(at, "bob")[-3:]
     while batch := steps.take(max_events):
         assert len(batch) <= max_events
         handed += batch
     assert_dense(handed)
-    assert [event.body for event in handed if event.user_id == "bob"] == outbox_bodies(at, "bob")
-    assert [event.body for event in handed if event.user_id == "ann"] == outbox_bodies(at, "ann")
+    assert [event.body for event in handed if event.user_id == "bob"] == bob
+    assert [event.body for event in handed if event.user_id == "ann"] == ann
+
+
+@pytest.mark.parametrize("committed", ["with it", "after it"])
+def test_others_do_not_wait_for_a_transaction_larger_than_a_step(at: cursor, steps: Steps, committed: str) -> None:
+    """Neither who commits in the same window nor who does while it is worked off; its own users do, and only they."""
+    insert_orders(at, ["ann"], 100)
+    handed = [] if committed == "with it" else steps.take(8)
+    insert_orders(at, ["ann", "bob", "cid"], 6)
+    batch = steps.take(8)
+    assert Counter(event.user_id for event in batch) == {"ann": 2, "bob": 2, "cid": 2}
+    handed += batch
+    while batch := steps.take(8):
+        handed += batch
+    assert_dense(handed)
+    assert len(handed) == 106
+
+
+def test_large_transaction_goes_on_while_small_ones_fill_every_step(at: cursor, steps: Steps) -> None:
+    """A quarter of each step is its own."""
+    insert_orders(at, ["ann"], 20)
+    numbered = 0
+    for _ in range(5):
+        for _ in range(10):
+            insert_orders(at, ["bob"], 1)
+        numbered += sum(event.user_id == "ann" for event in steps.take(8))
+    assert numbered == 10
 
 
 def test_open_transaction_delays_nobody_and_is_numbered_when_it_commits(
@@ -110,19 +138,18 @@ def test_open_transaction_delays_nobody_and_is_numbered_when_it_commits(
     assert steps.take() == []
 
 
-def test_transaction_that_commits_while_a_window_is_open_waits_for_its_end(
-    database: str, at: cursor, steps: Steps
-) -> None:
-    """It was not visible in the snapshot that closes the window, and is in the next."""
+def test_transaction_that_commits_while_a_window_is_open_goes_first(database: str, at: cursor, steps: Steps) -> None:
+    """It wrote before the large one did, so it saw nothing of it; its second statement did, and comes after."""
     with opened(database, autocommit=False) as writer, writer.cursor() as writing:
         insert_order(writing, "ann", symbol="LATE")
         insert_orders(at, ["ann"], 10)
         handed = steps.take(4)
+        insert_order(writing, "ann", symbol="LATER")
         writer.commit()
     while batch := steps.take(4):
         handed += batch
     assert_dense(handed)
-    assert ["LATE" in event.body for event in handed] == [False] * 10 + [True]
+    assert ["LATE" in event.body for event in handed] == [False, True] + 9 * [False] + [True]
 
 
 def test_open_transaction_with_many_savepoints_is_numbered_once(database: str, at: cursor, steps: Steps) -> None:
