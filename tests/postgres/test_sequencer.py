@@ -3,12 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from psycopg2.extensions import cursor
 
 from orderstream.core.checker import Checker
 from orderstream.core.events import SequencedEvent
+from orderstream.postgres.queries import query
 from tests.postgres.feed import (
     Steps,
     assert_dense,
@@ -285,6 +287,27 @@ async def test_next_leader_knows_the_past_of_an_order(database: str, at: cursor)
         trade(at, order_id, filled=9, traded=4)
         await eventually(lambda: len(numbered.events) == 2)
     assert verdicts(numbered.events) == [None, "trade-quantity"]
+
+
+def test_past_of_an_order_is_read_without_its_users_other_events(at: cursor, steps: Steps) -> None:
+    """Also before anything is known of the table: a bulk insert's first hundred thousand come before any statistics."""
+    insert_orders(at, ["ann"], 1000)
+    steps.take()
+    at.execute("select array_agg(id::text) from public.orders")
+    [(order_ids,)] = at.fetchall()
+    asked = {"user_ids": ["ann"] * 100, "order_ids": order_ids[:100], "max_events": 200}
+    at.execute("set enable_seqscan = off")
+    at.execute(f"explain (analyze, format json) {query('pasts')}", asked)
+    [([plan],)] = at.fetchall()
+    assert max(rows_read(plan["Plan"])) < 10
+
+
+def rows_read(plan: dict[str, Any]) -> Iterator[float]:
+    """Of each scan of `events` and its indexes, each time."""
+    if "events" in plan.get("Relation Name", "") + plan.get("Index Name", ""):
+        yield plan["Actual Rows"]
+    for part in plan.get("Plans", []):
+        yield from rows_read(part)
 
 
 async def test_transaction_that_is_split_over_steps_is_judged_in_the_end(database: str, at: cursor) -> None:
