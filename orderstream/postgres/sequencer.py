@@ -1,8 +1,10 @@
 """The one who numbers: elected by an advisory lock, it writes on the session that holds the lock, so that a leader who
 is gone cannot write. It sleeps on a doorbell and polls only while an order transaction that did not ring is open.
 
-A step is two statements: `take` reads what is new, `number` writes exactly that, under take's snapshot. Between the two
-it is judged, while nothing is locked or open; a leader that dies there has done nothing.
+A step is two statements: `take` reads what is new, `number` writes exactly that, and how far it came under take's
+snapshot. Between the two it is judged, while nothing is locked or open; a leader that dies there has done nothing.
+Where more waits than a step takes, `share` reads a part of it instead, so that nobody waits for another user's
+transaction of 100,000 rows (docs/decisions/0011-fair-shares.md).
 
     LEADER   | pg_try_advisory_lock: one session in the cluster holds it, and only that one takes steps
     DOORBELL | held exclusively by the sleeper, shared by order transactions that found nobody asleep
@@ -32,7 +34,8 @@ from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
 
-# Two-key advisory locks; the first key is "orfr" in ASCII. The doorbell's pair stands in orderstream.ring() too.
+# Two-key advisory locks; the first key is "orfr" in ASCII. The doorbell's pair stands in orderstream.ring() and in
+# queries/take.sql too.
 LEADER = "1869768306, 0"
 DOORBELL = "1869768306, 1"
 
@@ -166,7 +169,7 @@ class Sequencer:
         if renewed := await session.fetch(query("renew_epoch")):
             _log.warning("epoch-renewed", epoch=renewed[0][0])
         await session.fetch(
-            f"prepare take (bigint) as {query('take')};"
+            f"prepare take (bigint, boolean) as {query('take')};"
             f"prepare share (bigint, bigint) as {query('share')};"
             f"prepare number (bigint, pg_snapshot, bigint, bigint[], bigint[], text[]) as {query('number')}"
         )
@@ -195,12 +198,12 @@ class Sequencer:
             query.cancel()
             raise
 
-    async def _step(self, session: Session, judge: Judge, first: str = "") -> int:
-        """Numbers what is new, and hands it over; says how many. `first` runs before it in the same round trip."""
+    async def _step(self, session: Session, judge: Judge, *, rises: bool = False) -> int:
+        """Numbers what is new, and hands it over; says how many. Who `rises` lets go of DOORBELL at its beginning."""
         most = self._settings.batch_max_events
-        rows = await self._ask(session, f"{first}execute take ({most})")
+        rows = await self._ask(session, f"execute take ({most}, {rises})")
         if not rows:
-            return 0
+            raise DatabaseUnavailable("there is no checkpoint: a restore may be under way")
         if crowded := rows[0][2]:
             rows = await self._ask(session, f"execute share ({most - share_of(most)}, {share_of(most)})")
         checkpoint, snapshot, _, left_after = rows[0][:4]
@@ -260,7 +263,7 @@ class Sequencer:
             if found and not await session.notified(_RING_GRACE_S):
                 self._meter.caught_by_safety_net()
                 _log.error("doorbell-missed", events=found)
-        await self._step(session, judge, first=f"select pg_advisory_unlock({DOORBELL});")
+        await self._step(session, judge, rises=True)
 
     async def _try_lock(self, session: Session, lock: str) -> bool:
         [(granted,)] = await self._ask(session, f"select pg_try_advisory_lock({lock})")

@@ -75,13 +75,13 @@ class Steps:
 
     def __init__(self, at: cursor) -> None:
         self._at = at
-        at.execute(f"prepare take (bigint) as {query('take')}")
+        at.execute(f"prepare take (bigint, boolean) as {query('take')}")
         at.execute(f"prepare share (bigint, bigint) as {query('share')}")
         at.execute(f"prepare number (bigint, pg_snapshot, bigint, bigint[], bigint[], text[]) as {query('number')}")
 
     def look(self, max_events: int = 1000) -> list[tuple[Any, ...]]:
         """The first half."""
-        self._at.execute(f"execute take ({max_events})")
+        self._at.execute(f"execute take ({max_events}, false)")
         rows = self._at.fetchall()
         if rows[0][2]:
             self._at.execute(f"execute share ({max_events - share_of(max_events)}, {share_of(max_events)})")

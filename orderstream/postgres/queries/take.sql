@@ -1,6 +1,7 @@
 -- What is visible now and was not at the last checkpoint, in the order of the outbox: the first half of a step, which
 -- writes nothing. One row at least: the checkpoint that it goes on from, the snapshot that this statement saw, and
--- whether it is `crowded`: then more than $1 events wait, none of them is given here, and `share` is asked instead.
+-- whether it is `crowded`: then more than $1 events wait, none of them is given here, and `share` is asked instead. $2:
+-- whoever slept on the doorbell gets up from it, in the same round trip.
 with previous as materialized (
     select c.id, c.numbered, c.opened from orderstream.checkpoints c order by c.id desc limit 1
 ),
@@ -18,7 +19,9 @@ fresh as materialized (
      limit $1 + 1)
 ),
 crowd as materialized (
-    select opened is not null or (select count(*) from fresh) > $1 as crowded from previous
+    select opened is not null or (select count(*) from fresh) > $1 as crowded,
+           case when $2 then pg_advisory_unlock(1869768306, 1) end
+    from previous
 )
 select p.id, pg_current_snapshot()::text, w.crowded, null::bigint,
        o.id, o.xid::text, o.user_id, o.order_id, o.event, o.body, extract(epoch from o.written_at)::float8, true
