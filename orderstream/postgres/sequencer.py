@@ -1,8 +1,10 @@
 """The one who numbers: elected by an advisory lock, it writes on the session that holds the lock, so that a leader who
 is gone cannot write. It sleeps on a doorbell and polls only while an order transaction that did not ring is open.
 
-A step is two statements: `take` reads what is new, `number` writes exactly that, under take's snapshot. Between the two
-it is judged, while nothing is locked or open; a leader that dies there has done nothing.
+A step is two statements: `take` reads what is new, `number` writes exactly that, and how far it came under take's
+snapshot. Between the two it is judged, while nothing is locked or open; a leader that dies there has done nothing.
+Where more waits than a step takes, `share` reads a part of it instead, so that nobody waits for another user's
+transaction of 100,000 rows (docs/decisions/0011-fair-shares.md).
 
     LEADER   | pg_try_advisory_lock: one session in the cluster holds it, and only that one takes steps
     DOORBELL | held exclusively by the sleeper, shared by order transactions that found nobody asleep
@@ -32,7 +34,8 @@ from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
 
-# Two-key advisory locks; the first key is "orfr" in ASCII. The doorbell's pair stands in orderstream.ring() too.
+# Two-key advisory locks; the first key is "orfr" in ASCII. The doorbell's pair stands in orderstream.ring() and in
+# queries/take.sql too.
 LEADER = "1869768306, 0"
 DOORBELL = "1869768306, 1"
 
@@ -57,6 +60,12 @@ class SequencerSettings(msgspec.Struct, frozen=True):
     query_timeout_s: float = 10.0
 
 
+def share_of(max_events: int) -> int:
+    """What large transactions get of a step at least, and what else waits for longer than others. A quarter: so small
+    ones pass, and a step with nothing else is short."""
+    return -(-max_events // 4)
+
+
 class _Taken:
     """The rows of the outbox that `take` gave, column by column: a batch has up to a thousand, and what is done to each
     of them in Python is done in C to all of a column."""
@@ -66,11 +75,20 @@ class _Taken:
     _names: Sequence[str]
     _bodies: Sequence[str]
     _written_at: Sequence[float]
+    # Of each whether nothing is left of its user.
+    _are_whole: Sequence[bool]
 
     def __init__(self, rows: Sequence[Row]) -> None:
         columns = zip(*rows, strict=True) if rows[0][4] is not None else [()] * len(rows[0])
-        *_, self.ids, xids, self._user_ids, order_ids, self._names, self._bodies, self._written_at = columns
-        self.changes = list(map(Change, xids, self._user_ids, order_ids, self._names, self._bodies))
+        *_, self.ids, xids, self._user_ids, order_ids, self._names, self._bodies, self._written_at, self._are_whole = columns
+        self._changes = list(map(Change, xids, self._user_ids, order_ids, self._names, self._bodies))
+
+    def changes(self, *, whole: bool) -> tuple[Sequence[int], Sequence[Change]]:
+        """Places, and what changed there: those of users of whom nothing is left, or the rest."""
+        if whole and all(self._are_whole):
+            return range(len(self._changes)), self._changes
+        places = [place for place, is_whole in enumerate(self._are_whole) if is_whole == whole]
+        return places, [self._changes[place] for place in places]
 
     def numbered(self, numbers: Sequence[Row], checked: Mapping[int, str]) -> list[SequencedEvent]:
         """What was written of it: both in the order of the outbox."""
@@ -168,8 +186,9 @@ class Sequencer:
         if renewed := await session.fetch(query("renew_epoch")):
             _log.warning("epoch-renewed", epoch=renewed[0][0])
         await session.fetch(
-            f"prepare take (bigint) as {query('take')};"
-            f"prepare number (bigint, pg_snapshot, boolean, bigint[], bigint[], text[]) as {query('number')}"
+            f"prepare take (bigint, boolean) as {query('take')};"
+            f"prepare share (bigint, bigint) as {query('share')};"
+            f"prepare number (bigint, pg_snapshot, bigint, bigint[], bigint[], text[]) as {query('number')}"
         )
         judge = Judge(self._meter)
         [(rings,)] = await session.fetch("select orderstream.doorbell_enabled()")
@@ -196,27 +215,29 @@ class Sequencer:
             query.cancel()
             raise
 
-    async def _step(self, session: Session, judge: Judge, first: str = "") -> int:
-        """Numbers what is new, and hands it over; says how many. `first` runs before it in the same round trip."""
-        rows = await self._ask(session, f"{first}execute take ({self._settings.batch_max_events})")
+    async def _step(self, session: Session, judge: Judge, *, rises: bool = False) -> int:
+        """Numbers what is new, and hands it over; says how many. Who `rises` lets go of DOORBELL at its beginning."""
+        most = self._settings.batch_max_events
+        rows = await self._ask(session, f"execute take ({most}, {rises})")
         if not rows:
-            return 0
-        checkpoint, snapshot, in_window, more = rows[0][:4]
+            raise DatabaseUnavailable("there is no checkpoint: a restore may be under way")
+        if crowded := rows[0][2]:
+            rows = await self._ask(session, f"execute share ({most - share_of(most)}, {share_of(most)})")
+        checkpoint, snapshot, _, left_after = rows[0][:4]
         taken = _Taken(rows)
         # Thousands of tuples that live at once would call the garbage collector, time and again.
         del rows
-        if not taken.ids and not in_window:
+        if not taken.ids and not crowded:
             return 0
-        checks = await judge.judge(partial(self._ask, session), taken.changes, whole=not more)
-        checked = {place: msgspec.json.encode(check).decode() for place, check in checks.items()}
+        checked = await self._judged(session, judge, taken)
         numbers = await self._ask(
             session,
-            "execute number (%(checkpoint)s, %(snapshot)s, %(more)s, %(ids)s::bigint[], %(checked)s::bigint[],"
+            "execute number (%(checkpoint)s, %(snapshot)s, %(left_after)s, %(ids)s::bigint[], %(checked)s::bigint[],"
             " %(checks)s::text[])",
             {
                 "checkpoint": checkpoint,
                 "snapshot": snapshot,
-                "more": more,
+                "left_after": left_after,
                 "ids": _array(taken.ids),
                 "checked": _array(taken.ids[place] for place in checked),
                 "checks": list(checked.values()),
@@ -226,6 +247,16 @@ class Sequencer:
         if numbers:
             self._tell(taken.numbered(numbers, checked))
         return len(numbers)
+
+    async def _judged(self, session: Session, judge: Judge, taken: _Taken) -> dict[int, str]:
+        """Place -> the JSON of its check, where there is one."""
+        checked: dict[int, str] = {}
+        for whole in (True, False):
+            places, changes = taken.changes(whole=whole)
+            if changes:
+                checks = await judge.judge(partial(self._ask, session), changes, whole=whole)
+                checked |= {places[place]: msgspec.json.encode(check).decode() for place, check in checks.items()}
+        return checked
 
     def _tell(self, batch: Sequence[SequencedEvent]) -> None:
         self._meter.sequenced(batch)
@@ -250,7 +281,7 @@ class Sequencer:
             if found and not await session.notified(_RING_GRACE_S):
                 self._meter.caught_by_safety_net()
                 _log.error("doorbell-missed", events=found)
-        await self._step(session, judge, first=f"select pg_advisory_unlock({DOORBELL});")
+        await self._step(session, judge, rises=True)
 
     async def _try_lock(self, session: Session, lock: str) -> bool:
         [(granted,)] = await self._ask(session, f"select pg_try_advisory_lock({lock})")

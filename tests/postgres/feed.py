@@ -13,7 +13,7 @@ from psycopg2.extensions import connection, cursor
 
 from orderstream.core.events import SequencedEvent
 from orderstream.postgres.queries import query
-from orderstream.postgres.sequencer import Sequencer, SequencerSettings
+from orderstream.postgres.sequencer import Sequencer, SequencerSettings, share_of
 
 USUAL = {
     "symbol": "AAPL",
@@ -75,24 +75,30 @@ class Steps:
 
     def __init__(self, at: cursor) -> None:
         self._at = at
-        at.execute(f"prepare take (bigint) as {query('take')}")
-        at.execute(f"prepare number (bigint, pg_snapshot, boolean, bigint[], bigint[], text[]) as {query('number')}")
+        at.execute(f"prepare take (bigint, boolean) as {query('take')}")
+        at.execute(f"prepare share (bigint, bigint) as {query('share')}")
+        at.execute(f"prepare number (bigint, pg_snapshot, bigint, bigint[], bigint[], text[]) as {query('number')}")
 
     def look(self, max_events: int = 1000) -> list[tuple[Any, ...]]:
         """The first half."""
-        self._at.execute(f"execute take ({max_events})")
-        return self._at.fetchall()
+        self._at.execute(f"execute take ({max_events}, false)")
+        rows = self._at.fetchall()
+        if rows[0][2]:
+            self._at.execute(f"execute share ({max_events - share_of(max_events)}, {share_of(max_events)})")
+            rows = self._at.fetchall()
+        return rows
 
     def number(self, rows: list[tuple[Any, ...]]) -> list[SequencedEvent]:
         """The second half, of what the first gave."""
-        (checkpoint, snapshot, in_window, more), taken = rows[0][:4], [row[4:] for row in rows if row[4] is not None]
-        if not taken and not in_window:
+        (checkpoint, snapshot, crowded, left_after) = rows[0][:4]
+        taken = [row[4:] for row in rows if row[4] is not None]
+        if not taken and not crowded:
             return []
-        given = (checkpoint, snapshot, more, [row[0] for row in taken])
+        given = (checkpoint, snapshot, left_after, [row[0] for row in taken])
         self._at.execute("execute number (%s, %s, %s, %s::bigint[], '{}', '{}')", given)
         return [
             SequencedEvent(position, user_id, epoch, seq, name, body, written_at)
-            for (position, epoch, seq, _), (_, _, user_id, _, name, body, written_at) in zip(
+            for (position, epoch, seq, _), (_, _, user_id, _, name, body, written_at, _) in zip(
                 self._at.fetchall(), taken, strict=False
             )
         ]

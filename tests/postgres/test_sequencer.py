@@ -3,12 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from psycopg2.extensions import cursor
 
 from orderstream.core.checker import Checker
 from orderstream.core.events import SequencedEvent
+from orderstream.postgres.queries import query
 from tests.postgres.feed import (
     Steps,
     assert_dense,
@@ -80,16 +82,44 @@ def test_step_without_work_writes_nothing(at: cursor, steps: Steps) -> None:
 
 @pytest.mark.parametrize("max_events", [1, 7, 50, 51])
 def test_window_larger_than_a_step_keeps_order_and_loses_nothing(at: cursor, steps: Steps, max_events: int) -> None:
-    """A transaction is numbered over several steps; what commits meanwhile comes after all of it."""
+    """A transaction is numbered over several steps; what its users are told of that commits meanwhile comes after it."""
     insert_orders(at, ["ann", "bob"], 50)
+    ann, bob = outbox_bodies(at, "ann"), outbox_bodies(at, "bob")
     handed = steps.take(max_events)
     insert_orders(at, ["bob"], 3)
+    bob += outbox_bodies(at, "bob")[-3:]
     while batch := steps.take(max_events):
         assert len(batch) <= max_events
         handed += batch
     assert_dense(handed)
-    assert [event.body for event in handed if event.user_id == "bob"] == outbox_bodies(at, "bob")
-    assert [event.body for event in handed if event.user_id == "ann"] == outbox_bodies(at, "ann")
+    assert [event.body for event in handed if event.user_id == "bob"] == bob
+    assert [event.body for event in handed if event.user_id == "ann"] == ann
+
+
+@pytest.mark.parametrize("committed", ["with it", "after it"])
+def test_others_do_not_wait_for_a_transaction_larger_than_a_step(at: cursor, steps: Steps, committed: str) -> None:
+    """Neither who commits in the same window nor who does while it is worked off; its own users do, and only they."""
+    insert_orders(at, ["ann"], 100)
+    handed = [] if committed == "with it" else steps.take(8)
+    insert_orders(at, ["ann", "bob", "cid"], 6)
+    batch = steps.take(8)
+    assert Counter(event.user_id for event in batch) == {"ann": 2, "bob": 2, "cid": 2}
+    handed += batch
+    while batch := steps.take(8):
+        handed += batch
+    assert_dense(handed)
+    assert len(handed) == 106
+
+
+def test_large_transaction_goes_on_while_small_ones_fill_every_step(at: cursor, steps: Steps) -> None:
+    """A quarter of each step is its own."""
+    insert_orders(at, ["ann"], 20)
+    numbered = 0
+    for _ in range(5):
+        for _ in range(10):
+            insert_orders(at, ["bob"], 1)
+        numbered += sum(event.user_id == "ann" for event in steps.take(8))
+    assert numbered == 10
 
 
 def test_open_transaction_delays_nobody_and_is_numbered_when_it_commits(
@@ -110,19 +140,18 @@ def test_open_transaction_delays_nobody_and_is_numbered_when_it_commits(
     assert steps.take() == []
 
 
-def test_transaction_that_commits_while_a_window_is_open_waits_for_its_end(
-    database: str, at: cursor, steps: Steps
-) -> None:
-    """It was not visible in the snapshot that closes the window, and is in the next."""
+def test_transaction_that_commits_while_a_window_is_open_goes_first(database: str, at: cursor, steps: Steps) -> None:
+    """It wrote before the large one did, so it saw nothing of it; its second statement did, and comes after."""
     with opened(database, autocommit=False) as writer, writer.cursor() as writing:
         insert_order(writing, "ann", symbol="LATE")
         insert_orders(at, ["ann"], 10)
         handed = steps.take(4)
+        insert_order(writing, "ann", symbol="LATER")
         writer.commit()
     while batch := steps.take(4):
         handed += batch
     assert_dense(handed)
-    assert ["LATE" in event.body for event in handed] == [False] * 10 + [True]
+    assert ["LATE" in event.body for event in handed] == [False, True] + 9 * [False] + [True]
 
 
 def test_open_transaction_with_many_savepoints_is_numbered_once(database: str, at: cursor, steps: Steps) -> None:
@@ -258,6 +287,27 @@ async def test_next_leader_knows_the_past_of_an_order(database: str, at: cursor)
         trade(at, order_id, filled=9, traded=4)
         await eventually(lambda: len(numbered.events) == 2)
     assert verdicts(numbered.events) == [None, "trade-quantity"]
+
+
+def test_past_of_an_order_is_read_without_its_users_other_events(at: cursor, steps: Steps) -> None:
+    """Also before anything is known of the table: a bulk insert's first hundred thousand come before any statistics."""
+    insert_orders(at, ["ann"], 1000)
+    steps.take()
+    at.execute("select array_agg(id::text) from public.orders")
+    [(order_ids,)] = at.fetchall()
+    asked = {"user_ids": ["ann"] * 100, "order_ids": order_ids[:100], "max_events": 200}
+    at.execute("set enable_seqscan = off")
+    at.execute(f"explain (analyze, format json) {query('pasts')}", asked)
+    [([plan],)] = at.fetchall()
+    assert max(rows_read(plan["Plan"])) < 10
+
+
+def rows_read(plan: dict[str, Any]) -> Iterator[float]:
+    """Of each scan of `events` and its indexes, each time."""
+    if "events" in plan.get("Relation Name", "") + plan.get("Index Name", ""):
+        yield plan["Actual Rows"]
+    for part in plan.get("Plans", []):
+        yield from rows_read(part)
 
 
 async def test_transaction_that_is_split_over_steps_is_judged_in_the_end(database: str, at: cursor) -> None:

@@ -21,10 +21,10 @@ from tests.faults.history import Arrived, Opened, Received, violations
 from tests.postgres.feed import Steps, insert_order, opened, run
 from tests.system.clients import Frame
 
-USERS = ["ann", "ben"]
+USERS = ["ann", "ben", "cid"]
 WRITERS = st.integers(0, 1)
-# What waits at the end of a step for the next: mostly more than one step takes.
-SIZES = st.integers(1, 4)
+# Of a step: mostly fewer than wait, so that some are left for the next.
+SIZES = st.integers(1, 6)
 
 
 class Writer:
@@ -46,6 +46,14 @@ class Writer:
                 )
             else:
                 self._new.append(insert_order(at, user))
+
+    def write_all(self) -> None:
+        """All of its orders in one statement: more than some steps take, and several users'."""
+        with self._session.cursor() as at:
+            at.execute(
+                "update public.orders set filled_quantity = filled_quantity + 1 where id = any (%s::uuid[])",
+                [self._orders + self._new],
+            )
 
     def commit(self) -> None:
         self._session.commit()
@@ -85,6 +93,13 @@ class Numbering(RuleBasedStateMachine):
         if commits:
             self._writers[number].commit()
 
+    @rule(number=WRITERS, commits=st.booleans())
+    def writes_many(self, number: int, commits: bool) -> None:
+        """A statement about all orders of a session."""
+        self._writers[number].write_all()
+        if commits:
+            self._writers[number].commit()
+
     @rule(number=WRITERS)
     def commits(self, number: int) -> None:
         self._writers[number].commit()
@@ -95,7 +110,12 @@ class Numbering(RuleBasedStateMachine):
 
     @rule(size=SIZES)
     def steps(self, size: int) -> None:
-        self._told += self._steps.take(size)
+        """What waits at its beginning; of that at least one, and no more than it may."""
+        waiting = self._waiting()
+        events = self._steps.take(size)
+        assert min(waiting, 1) <= len(events) <= min(waiting, size)
+        assert self._waiting() == waiting - len(events)
+        self._told += events
 
     @rule(size=SIZES)
     def dies_within_a_step(self, size: int) -> None:
@@ -127,6 +147,11 @@ class Numbering(RuleBasedStateMachine):
         assert [event.position for event in self._told] == list(range(first, first + len(self._told)))
         truth = committed(self._dsn)
         assert violations(truth, [self._received(user, truth.epochs[-1]) for user in USERS]) == []
+
+    def _waiting(self) -> int:
+        self._janitor.execute(query("look"), {"max_rows": 1000, "position": 0})
+        [row] = self._janitor.fetchall()
+        return int(row[2])
 
     def _led(self) -> tuple[connection, Steps]:
         session = psycopg2.connect(self._dsn)

@@ -48,7 +48,7 @@ async def test_rows_of_an_open_window_wait_too(watched: Watched, database: str) 
         steps = Steps(at)
         insert_orders(at, ["ann", "bob"], 10)
         steps.take(max_events=4)
-        assert (await watched.watch.look()).outbox_waiting_rows == 6
+        assert (await watched.watch.look()).outbox_waiting_rows == 9
 
 
 async def test_open_transactions_do_not_wait_yet(watched: Watched, database: str) -> None:

@@ -1,14 +1,13 @@
 -- Rows that are visible and have no number yet, at most 100,000, and the age in seconds of the oldest; the age of the
 -- oldest row that is kept at all; nulls where there is none. Last, the position of the newest number.
 with previous as materialized (
-    select numbered, opened, opened_after, position from orderstream.checkpoints order by id desc limit 1
+    select numbered, position from orderstream.checkpoints order by id desc limit 1
 ),
 waiting as (
     select o.written_at
     from orderstream.outbox o cross join previous p
+    -- What has its number since, in the checkpoint's open window, is deleted.
     where o.xid >= pg_snapshot_xmin(p.numbered) and not pg_visible_in_snapshot(o.xid, p.numbered)
-      -- A window that is being worked off has its numbers up to here.
-      and (p.opened is null or o.id > p.opened_after or not pg_visible_in_snapshot(o.xid, p.opened))
     limit 100000
 )
 select (select count(*) from waiting),

@@ -1,21 +1,20 @@
 -- How the database's side of the feed is, for a process that followed up to a position; cheap whatever waits. The epoch
 -- is the first row's only so that there is one row where nothing else is.
 with checkpoint as materialized (
-    select numbered, opened, opened_after, position from orderstream.checkpoints order by id desc limit 1
+    select numbered, coalesce(opened, numbered) as seen, opened_after, position
+    from orderstream.checkpoints order by id desc limit 1
 ),
 waiting as materialized (
-    select o.written_at from orderstream.outbox o
-    where o.xid >= (select pg_snapshot_xmax(numbered) from checkpoint) and (select opened is null from checkpoint)
+    select o.written_at from orderstream.outbox o where o.xid >= (select pg_snapshot_xmax(seen) from checkpoint)
     union all
     select o.written_at from orderstream.outbox o
-    where o.xid = any (array(select pg_snapshot_xip(numbered) from checkpoint))
-      and (select opened is null from checkpoint)
+    where o.xid = any (array(select pg_snapshot_xip(seen) from checkpoint))
     union all
-    -- A window that is being worked off, in the order of ids.
+    -- What was seen before and left.
     select o.written_at from orderstream.outbox o
     where o.id > (select opened_after from checkpoint)
+      and pg_visible_in_snapshot(o.xid, (select seen from checkpoint))
       and not pg_visible_in_snapshot(o.xid, (select numbered from checkpoint))
-      and (select opened is not null from checkpoint)
     limit %(max_rows)s
 ),
 unread as materialized (

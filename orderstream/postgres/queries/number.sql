@@ -1,6 +1,6 @@
--- Numbers what `take` saw, and records how far that came: $1 its checkpoint, $2 its snapshot, $3 whether there is more,
--- $4 the ids that it took of the outbox, $5 the ids of those that a check is about and $6 these checks. Nothing happens where
--- the checkpoint is no longer the newest: a new epoch has begun between the two.
+-- Numbers what was taken, and records how far that came: $1 the checkpoint and $2 the snapshot of `take` or `share`, $3 the
+-- id that all lie above that were left, $4 the ids that were taken, $5 the ids of those that a check is about and $6 these
+-- checks. Nothing happens where the checkpoint is no longer the newest: a new epoch has begun between the two.
 with previous as materialized (
     select c.numbered, c.position, (select epoch from orderstream.epochs order by id desc limit 1) as epoch
     from orderstream.checkpoints c
@@ -26,11 +26,15 @@ made as (
     from taken t join heads h using (user_id) cross join previous p
     returning position, seq, epoch
 ),
+-- While something is left, what is not there any more is what has its number.
+gone as (
+    delete from orderstream.outbox where $3 is not null and id = any (array(select id from taken))
+),
 checkpoint as (
     insert into orderstream.checkpoints (numbered, opened, opened_after, position)
-    select case when $3 then p.numbered else $2 end,
-           case when $3 then $2 end,
-           case when $3 then (select max(id) from taken) end,
+    select case when $3 is null then $2 else p.numbered end,
+           case when $3 is not null then $2 end,
+           $3,
            p.position + (select count(*) from taken)
     from previous p
     returning position

@@ -1,0 +1,63 @@
+-- A fair share of what waits, where that is more than a step takes: at most $1 events of transactions that are new and
+-- no larger than that, and the $2 oldest of the rest, each user's in the order of the outbox and none passed over. As
+-- `take` gives it; the fourth column is an id that all lie above that are left, null where nothing is, and the last one
+-- whether nothing is left of this user.
+with previous as materialized (
+    select c.id, c.numbered, c.opened_after, coalesce(c.opened, c.numbered) as seen
+    from orderstream.checkpoints c order by c.id desc limit 1
+),
+fresh as materialized (
+    select o.id, o.xid from orderstream.outbox o where o.xid >= (select pg_snapshot_xmax(seen) from previous)
+    union all
+    -- Of one that took its time, which a large one mostly does, no more than says that it is large.
+    select o.id, o.xid
+    from previous p cross join pg_snapshot_xip(p.seen) x cross join lateral (
+        select * from orderstream.outbox where xid = x order by id limit greatest($1, $2) + 1) o
+    where pg_visible_in_snapshot(x, pg_current_snapshot())
+),
+small as materialized (
+    select f.id from fresh f join (select xid from fresh group by xid having count(*) <= $1) s using (xid)
+    order by f.id limit $1
+),
+-- What was seen before and left; what has its number since the window was opened is deleted.
+older as (
+    select o.id from orderstream.outbox o
+    where o.id > (select opened_after from previous)
+      and pg_visible_in_snapshot(o.xid, (select seen from previous))
+      and not pg_visible_in_snapshot(o.xid, (select numbered from previous))
+    order by o.id limit $2 + 1
+),
+rest as materialized (
+    select id from (
+        select id from older union all select id from fresh where id not in (select id from small)
+    ) r order by id limit $2 + 1
+),
+wanted as materialized (
+    select id from small union all (select id from rest order by id limit $2)
+),
+beyond as materialized (
+    select case when count(*) > $2 then max(id) end as id from rest
+),
+candidates as materialized (
+    select o.* from wanted w join orderstream.outbox o on o.id = w.id
+),
+-- The first of each user's that is not wanted: what comes after it has to wait, too.
+users as materialized (
+    select u.user_id, (
+        select o.id from orderstream.outbox o
+        where o.user_id = u.user_id and o.id >= (select min(id) from wanted)
+          and not pg_visible_in_snapshot(o.xid, (select numbered from previous))
+          and o.id not in (select id from wanted)
+          and (select id is not null from beyond)
+        order by o.id limit 1) as beyond
+    from (select distinct user_id from candidates) u
+),
+judged as materialized (
+    select c.*, u.beyond is null as whole, u.beyond is null or c.id < u.beyond as taken
+    from candidates c join users u using (user_id)
+)
+select p.id, pg_current_snapshot()::text, true,
+       (select least((select min(id) from judged where not taken), (select id from beyond)) - 1),
+       j.id, j.xid::text, j.user_id, j.order_id, j.event, j.body, extract(epoch from j.written_at)::float8, j.whole
+from previous p left join judged j on j.taken
+order by j.id
