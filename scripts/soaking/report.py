@@ -59,13 +59,14 @@ class Soak(NamedTuple):
         p50_ms, p99_ms = (
             statistics.median(1000 * at_s for at_s in ages if at_s == at_s) for ages in zip(*self._ages(), strict=True)
         )
-        events = sum(tally.events for tally in self.tallies)
+        events, today = sum(tally.events for tally in self.tallies), datetime.now(UTC).date()
         where = f"{os.cpu_count()} cores shared with others (load {os.getloadavg()[2]:.1f})"
         return "\n".join(
             [
-                f"On {datetime.now(UTC):%Y-%m-%d}, {where}: {self.said} {self.written:,} changes were written, {events:,} events told: {lost} lost, "
-                f"{repeated} twice, {resets} resets, {errors} errors. In the middle one of {len(self.looks)} looks, "
-                f"events were {p50_ms:.1f} ms old at the client (p50), and {p99_ms:.1f} ms (p99).",
+                f"On {today}, {where}: {self.said} {self.written:,} changes were written, {events:,} events told: "
+                f"{lost} lost, {repeated} twice, {resets} resets, {errors} errors. In the middle one of "
+                f"{len(self.looks)} looks, events were {p50_ms:.1f} ms old at the client (p50), and "
+                f"{p99_ms:.1f} ms (p99).",
                 "",
                 "| | when warm | at the end | grew by | allowed |",
                 "|---|--:|--:|--:|--:|",

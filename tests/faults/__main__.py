@@ -69,7 +69,7 @@ def _plan(names: Sequence[str], minutes: float, seed: int) -> Iterator[Sequence[
         yield [CATALOGUE[name] for name in names]
     else:
         yield from ([fault] for fault in able)
-    shared = [fault for fault in able if not fault.private]
+    shared = [fault for fault in able if not fault.private and not fault.alone]
     while time.monotonic() < until_s:
         yield [CATALOGUE[name] for name in names] if names else chance.sample(shared, 2)
 

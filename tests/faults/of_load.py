@@ -20,7 +20,7 @@ _INSERT = (
     " reason) "
 )
 ONE = _INSERT + "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-_MANY = _INSERT + (
+MANY = _INSERT + (
     "select %s, 'BULK', 'stock', 'buy', 'market', 'web', 1, 0, 'filled', null from generate_series(1, %s) n"
 )
 # What a platform may write by mistake. A NUL is the only character that Postgres itself refuses.
@@ -43,7 +43,7 @@ async def bulk_update(stage: Stage) -> AsyncIterator[None]:
         session.commit()
     stage.follow(TRADER, "sse")
     stage.follow(TRADER, "poll")
-    await asyncio.to_thread(stage.execute, _MANY, TRADER, BULK_ROWS)
+    await asyncio.to_thread(stage.execute, MANY, TRADER, BULK_ROWS)
     await asyncio.to_thread(stage.execute, "update orders set status = 'cancelled' where symbol = 'BULK'")
     yield
 

@@ -130,17 +130,22 @@ async def readers_slow(stage: Stage) -> AsyncIterator[None]:
         client.pause_s = 0.0
 
 
+@contextmanager
+def never_reading(stage: Stage, count: int) -> Iterator[None]:
+    """So many streams of the stage's users, of which nobody reads a byte."""
+    with ExitStack() as stack:
+        for number in range(count):
+            user = USERS[number % len(USERS)]
+            peer = socket.create_connection(("127.0.0.1", stage.random.choice(stage.services).port), timeout=5)
+            stack.enter_context(peer)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            head = f"GET /v1/orders/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {Address.jwt(user)}\r\n\r\n"
+            peer.sendall(head.encode())
+        yield
+
+
 @fault(5, 7)
 async def readers_that_never_read(stage: Stage) -> AsyncIterator[None]:
     """Forty streams of which nobody reads a byte; the oldest of a user's make room, or are cut off."""
-    sockets = []
-    for number in range(40):
-        user = USERS[number % len(USERS)]
-        peer = socket.create_connection(("127.0.0.1", stage.random.choice(stage.services).port), timeout=5)
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        head = f"GET /v1/orders/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {Address.jwt(user)}\r\n\r\n"
-        peer.sendall(head.encode())
-        sockets.append(peer)
-    yield
-    for peer in sockets:
-        peer.close()
+    with never_reading(stage, 40):
+        yield

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import psycopg2
 
-from tests.faults import of_load, of_networks, of_postgres, of_services
+from tests.faults import of_load, of_networks, of_overload, of_postgres, of_services
 from tests.faults.catalogue import CATALOGUE, Fault
 from tests.faults.history import Reset, Violation, violations
 from tests.faults.stage import PATIENCE_S, Stage, staged
 from tests.postgres.servers import TestServer, running
 
 # They fill the catalogue.
-SOURCES = (of_services, of_postgres, of_networks, of_load)
+SOURCES = (of_services, of_postgres, of_networks, of_load, of_overload)
 # Several faults of a run begin within this time, so that most of them overlap.
 SPREAD_S = 3.0
 CALM_S = (0.5, 1.5)

@@ -183,6 +183,10 @@ class Stage:
     async def truth(self, resets: frozenset[str]) -> Committed:
         return await asyncio.to_thread(committed, self.database, resets, frozenset(self.lost))
 
+    def complain(self, line: str) -> None:
+        """Of what a fault itself has seen, and must not be."""
+        self._complaints.append(("", line))
+
     def complaints(self, lawful: frozenset[str]) -> list[str]:
         """What the services logged as errors, or said outside of their log."""
         for service in self.services:

@@ -10,7 +10,6 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from tests.faults.catalogue import Fault
 from tests.faults.run import CATALOGUE, act, server
 from tests.faults.stage import Stage
 from tests.postgres.servers import TestServer
@@ -66,7 +65,7 @@ async def sabotage(stage: Stage) -> AsyncIterator[None]:
 @pytest.mark.system
 async def test_what_goes_wrong_in_the_product_is_called_out(own_server: TestServer) -> None:
     """A change that was never told, one that was told twice, and one told to the wrong user."""
-    fault = Fault("sabotage", "", sabotage, (0, 0), {}, frozenset(), frozenset(), False, False, 0, 10.0, "")
+    fault = CATALOGUE["column-added"]._replace(name="sabotage", during=sabotage, lasts_s=(0, 0))
     outcome = await act([fault], 1, own_server)
     assert {"lost", "duplicated", "foreign"} <= {violation.kind for violation in outcome.violations}
     assert not outcome.good
