@@ -47,7 +47,7 @@ async def _beside(work: "asyncio.Task[None]") -> AsyncIterator[None]:
 
 @fault(1, 4)
 async def database_cut(stage: Stage) -> AsyncIterator[None]:
-    """Neither service reaches the database."""
+    """No service reaches the database."""
     with _over_all(stage.networks, Weather(refused=True)):
         yield
 

@@ -53,10 +53,12 @@ class Outcome(NamedTuple):
         return sum(violation.kind in kinds for violation in self.violations)
 
 
-async def act(faults: Sequence[Fault], seed: int, postgres: TestServer, tell: Tell = lambda _: None) -> Outcome:
+async def act(
+    faults: Sequence[Fault], seed: int, postgres: TestServer, tell: Tell = lambda _: None, *, services: int = 2
+) -> Outcome:
     """Runs them on a stage of their own. What is not live again in time is a violation."""
     began_s, chance = time.monotonic(), random.Random(f"{seed} act")
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {"services": services}
     for fault in faults:
         settings |= fault.staged
     resets = frozenset[str]().union(*(fault.resets for fault in faults))
