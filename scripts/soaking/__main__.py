@@ -16,7 +16,7 @@ from scripts.loading.screen import Progress
 from scripts.loading.users import Unusable
 from scripts.loading.writers import TableWriter
 from scripts.soaking.report import Soak
-from scripts.soaking.stage import Stage, staged
+from scripts.soaking.stage import LOG_MAX_EVENTS, Stage, staged
 from scripts.soaking.watch import Watch, quantities
 from scripts.written import write_between
 
@@ -62,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
         except (Trouble, Unusable, OperatorError, ValueError, OSError, psycopg2.Error) as error:
             print(f"scripts/soak: {error}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            return 2
 
 
 def _soak(chosen: argparse.Namespace, stage: Stage, kept_s: float) -> int:
@@ -82,7 +84,8 @@ def _soak(chosen: argparse.Namespace, stage: Stage, kept_s: float) -> int:
     said = (
         f"{chosen.streams:,} streams and {chosen.polls:,} polls at {chosen.services} services for "
         f"{chosen.minutes:g} minutes, {chosen.changes_per_s:g} changes of orders a second, {chosen.leave_per_s:g} "
-        f"streams a second that leave and come back with their cursor; events are kept for {kept_s:g} s."
+        f"streams a second that leave and come back with their cursor; events are kept for {kept_s:g} s, and in "
+        f"memory {LOG_MAX_EVENTS} of each user."
     )
     looks = [look for look in watch.looks if look.at_s <= duration_s]
     soak = Soak(
