@@ -78,7 +78,8 @@ async def act(
                 tell(f"{fault.name} was cut short: {str(end).strip().splitlines()[0]}")
             elif isinstance(end, BaseException):
                 raise end
-        live_s, allowed_s = await _live(stage, stuck), max(fault.live_s for fault in faults)
+        allowed_s = max(fault.live_s for fault in faults)
+        live_s = await _live(stage, stuck, allowed_s)
         if live_s > allowed_s:
             stuck.append(
                 Violation("late", f"all were live again after {live_s:.1f} s, and {allowed_s:.0f} s are allowed")
@@ -86,7 +87,7 @@ async def act(
         tell(f"live again after {live_s:.1f} s")
         await asyncio.sleep(chance.uniform(*CALM_S))
         stage.gate.shut()
-        await _live(stage, stuck)
+        await _live(stage, stuck, allowed_s)
         truth = await stage.truth(resets)
         await stage.settled(truth)
         said = stage.complaints(complaints)
@@ -119,13 +120,13 @@ async def _one(stage: Stage, fault: Fault, after_s: float, lasts_s: float, tell:
     tell(f"{fault.name} is over")
 
 
-async def _live(stage: Stage, stuck: list[Violation]) -> float:
+async def _live(stage: Stage, stuck: list[Violation], allowed_s: float) -> float:
+    within_s = max(PATIENCE_S, 1.2 * allowed_s)
     try:
-        return await stage.all_live()
+        return await stage.all_live(within_s)
     except TimeoutError:
-        late = [client.received.client for client in stage.clients if client.beacon != stage.token]
-        stuck.append(Violation("broken", f"not live again within {PATIENCE_S} s: {' '.join(late)}"))
-        return PATIENCE_S
+        stuck.append(Violation("broken", f"not live again within {within_s:.0f} s: {stage.late()}"))
+        return within_s
 
 
 @contextmanager

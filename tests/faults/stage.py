@@ -35,8 +35,9 @@ _HOME, _OFFICE = 100, 101
 PAUSE_S = 0.06
 HEARTBEAT_S = 1.0
 SILENCE_S = 2.5 * HEARTBEAT_S
-# How long all may take to be live again, or a part of the stage to come up, before that is a failure itself.
-PATIENCE_S = 240.0
+# How long all may take to be live again, or a part of the stage to come up, before that is a failure itself. Twice in a
+# run, and still within what a test may take: so that it says who was late.
+PATIENCE_S = 60.0
 
 # Times short enough to wait for: what a fault's recovery is measured against.
 SETTINGS: Mapping[str, Any] = {
@@ -155,7 +156,7 @@ class Stage:
     async def close_front(self) -> None:
         await self._front.aclose()
 
-    async def all_live(self) -> float:
+    async def all_live(self, within_s: float = PATIENCE_S) -> float:
         """The seconds until every client was told of a change written now. Raises TimeoutError."""
         self.token, began = str(uuid.UUID(int=self.random.getrandbits(128))), asyncio.get_running_loop().time()
 
@@ -165,8 +166,13 @@ class Stage:
             while any(client.beacon != self.token for client in self.clients):
                 await asyncio.sleep(0.01)
 
-        await self._following.until(lambda: asyncio.ensure_future(told()), PATIENCE_S)
+        await self._following.until(lambda: asyncio.ensure_future(told()), within_s)
         return asyncio.get_running_loop().time() - began
+
+    def late(self) -> str:
+        """Who was not told yet, and how far they came."""
+        late = [client for client in self.clients if client.beacon != self.token]
+        return " ".join(f"{one.received.client} (at {one.cursor}, {one.connections} connections)" for one in late)
 
     async def settled(self, truth: Committed) -> None:
         """Returns when nothing more can come; after a while also where something is missing."""
