@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 
+from tests.faults import packets
 from tests.faults.catalogue import fault
 from tests.faults.network import Network, Weather
 from tests.faults.stage import Stage
@@ -88,6 +89,17 @@ async def clients_cut(stage: Stage) -> AsyncIterator[None]:
         await asyncio.sleep(0.3)
     with stage.home.weather(Weather(refused=True)):
         yield
+
+
+@fault(4, 6, needs="" if packets.can_be_lost() else "iptables, and root's rights to it")
+async def packets_lost(stage: Stage) -> AsyncIterator[None]:
+    """One packet in ten is lost, whichever way it goes, between clients and the proxy, and between services and the
+    database."""
+    ports = [between.port for between in (*stage.networks, stage.home, stage.office)]
+    with packets.lost(ports, 0.1) as count:
+        yield
+        if not await asyncio.to_thread(count):
+            stage.complain("no packet was lost")
 
 
 @fault(3, 5)
