@@ -19,12 +19,12 @@ LOG_MAX_EVENTS = 4
 
 
 class Service:
-    """`orderstream serve`, with its usual limits, at `target`."""
+    """`orderstream serve`, started, with its usual limits, at `target`; `ready` waits until it serves."""
 
     def __init__(self, number: int, dsn: str, secret: str, retention_s: float, folder: Path) -> None:
         self.number = number
         self.admin_port = free_port()
-        port = free_port()
+        self._port = port = free_port()
         self.target = Target(f"http://127.0.0.1:{port}")
         settings = {
             "database_url": dsn,
@@ -39,7 +39,10 @@ class Service:
         environment = {f"ORDERSTREAM_{key.upper()}": str(value) for key, value in settings.items()}
         command = [sys.executable, "-m", "orderstream.cli", "serve"]
         self.child = Child(f"service-{number}", command, folder, core=None, environment=environment)
-        self.child.wait_for(lambda: listens(port))
+
+    def ready(self) -> None:
+        """Raises Trouble where it ends, or takes too long."""
+        self.child.wait_for(lambda: listens(self._port))
 
     @property
     def pid(self) -> int:
@@ -78,6 +81,8 @@ def staged(folder: Path, services: int, retention_s: float) -> Iterator[Stage]:
         try:
             for number in range(1, services + 1):
                 stage.services.append(Service(number, stage.dsn, stage.secret, retention_s, folder))
+            for service in stage.services:
+                service.ready()
             yield stage
         finally:
             for service in stage.services:

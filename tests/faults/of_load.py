@@ -34,8 +34,9 @@ STRANGE = [
 ]
 
 
-# 200,000 events to each of four clients take their time, and most of it is the clients'.
-@fault(0, live_s=200.0)
+# 200,000 events to each of four clients, all read and written down by one Python program: it took 215 s where others
+# had most of the machine.
+@fault(0, live_s=400.0)
 async def bulk_update(stage: Stage) -> AsyncIterator[None]:
     """100,000 orders of one user, whom four clients follow, are inserted in one statement and updated in another."""
     with closing(psycopg2.connect(stage.database)) as session, session.cursor() as cursor:
