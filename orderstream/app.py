@@ -238,6 +238,7 @@ class Service:
         return {
             "hub_channels": ("Users whose recent events are in memory.", lambda: hub.channel_count),
             "hub_log_bytes": ("What these events take.", lambda: hub.log_bytes),
+            "tasks": ("Tasks of the event loop.", lambda: len(asyncio.all_tasks())),
             "pool_queries": ("Queries that run, or wait for one of pool_size sessions.", lambda: pool.queries),
             "follower_connected": ("1 while this process hears of events.", self.follower.connected.is_set),
             "follower_behind_seconds": ("Age of the oldest event not read here.", looked(lambda at: at.unread_s)),

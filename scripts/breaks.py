@@ -27,6 +27,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from scripts.written import write_between
 from tests.breaks.breaks import DISK_MB, Break, breaks
 from tests.breaks.deployment import Deployment, deployed
 from tests.breaks.disks import small_disk
@@ -39,7 +40,6 @@ from tests.waiting import eventually
 DOCUMENT = Path(__file__).parents[1] / "docs" / "breaks.md"
 # Where it is, is this run's own.
 _SOCKET = re.compile(r"/tmp/orderstream-socket-[\w./-]+")
-_BEGIN, _END = "<!-- written by scripts/breaks -->\n", "<!-- until here -->\n"
 # Longer than the slowest alert that is waited for.
 _WATCHED_S = 150.0
 # What a blink would be: a listener that comes back by itself.
@@ -245,8 +245,7 @@ def main() -> int:
             say(f"{broken.name}: {found[-1].row()}")
     text = report(found)
     if chosen.write:
-        head, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(_BEGIN)
-        DOCUMENT.write_text(head + _BEGIN + "\n" + text + "\n" + _END + rest.partition(_END)[2], encoding="utf-8")
+        write_between(DOCUMENT, "scripts/breaks", text)
     else:
         print(text)
     silent = {one.broken.name: one.silent for one in found if one.silent}

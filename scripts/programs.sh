@@ -30,6 +30,7 @@ has() {
     nodejs) command -v node ;;
     prometheus) command -v promtool || [ -x "$venv/bin/promtool" ] ;;
     nginx-light) [ -x /usr/sbin/nginx ] ;;
+    nghttp2-client) command -v h2load ;;
     gcc) command -v cc ;;
     libc6-dev) [ -e /usr/include/stdio.h ] ;;
     faketime) compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' ;;

@@ -63,6 +63,12 @@ class Stream(Connection):
         self._leave()
         self._come_back()
 
+    def leave(self) -> None:
+        """As a client does that goes away and comes back; one that is not there stays away as long as it would."""
+        if self.is_open:
+            self.close()
+            self._come_back()
+
     def close(self) -> None:
         super().close()
         self._leave()

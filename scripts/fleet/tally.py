@@ -32,6 +32,14 @@ class Ages:
         self.longest_s = max(self.longest_s, other.longest_s)
         self._buckets = [mine + theirs for mine, theirs in zip(self._buckets, other._buckets, strict=True)]
 
+    def since(self, before: "Ages") -> "Ages":
+        """Those that came after another reading of the same; the longest is that of all. Both may have been read while
+        another thread added."""
+        added = Ages()
+        added._buckets = [mine - theirs for mine, theirs in zip(self._buckets, before._buckets, strict=True)]
+        added.count, added.longest_s = sum(added._buckets), self.longest_s
+        return added
+
     def quantile(self, share: float) -> float:
         """Seconds that `share` of all are not above; NaN where there are none."""
         if not self.count:

@@ -146,7 +146,7 @@ def main(arguments: Sequence[str]) -> int:
             writer.prepare()
         offset_s = writer.offset_s if isinstance(writer, TableWriter) else 0.0
         plan = Plan(chosen.streams, chosen.polls, chosen.ramp_up, chosen.duration)
-        run, progress = Run(target, plan, streaming, offset_s), screen.Progress()
+        run, progress = Run([target], plan, streaming, offset_s), screen.Progress()
         try:
             run.go(writer, progress)
         except KeyboardInterrupt:

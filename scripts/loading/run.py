@@ -1,5 +1,7 @@
 """Holds the streams and polls, then asks the service what each of them should have got."""
 
+import random
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,19 +28,22 @@ Client = OrderStream | OrderPoll
 
 @dataclass(frozen=True)
 class Plan:
-    """How many, for how long; `ramp_up_s` is over how long they come, before `duration_s` begins."""
+    """How many, for how long; `ramp_up_s` is over how long they come, before `duration_s` begins. Meanwhile so many
+    streams a second leave, and come back with their cursor."""
 
     streams: int
     polls: int
     ramp_up_s: float
     duration_s: float
+    leave_per_s: float = 0.0
 
 
 class Run:
-    """`unasked` are users of whom the service did not say, at the end, what there was."""
+    """Against services of one deployment, at which the clients come by turns. `unasked` are users of whom the service
+    did not say, at the end, what there was."""
 
-    def __init__(self, target: Target, plan: Plan, users: Sequence[User], offset_s: float) -> None:
-        self._target, self._plan, self._users, self._offset_s = target, plan, users, offset_s
+    def __init__(self, targets: Sequence[Target], plan: Plan, users: Sequence[User], offset_s: float) -> None:
+        self._targets, self._plan, self._users, self._offset_s = targets, plan, users, offset_s
         self.streaming, self.polling = Tally("sse"), Tally("poll")
         self.unasked = 0
         self._clients: dict[User, list[Client]] = defaultdict(list)
@@ -58,6 +63,7 @@ class Run:
             self._come(fleet, writer, progress)
             if writer is not None:
                 writer.start()
+            self._let_leave(fleet)
             self._turn(fleet, writer, progress, self._plan.duration_s)
         finally:
             if writer is not None:
@@ -67,6 +73,19 @@ class Run:
         finally:
             progress.show(self.tallies, None if writer is None else writer.written, at_once=True)
             fleet.close()
+
+    def _let_leave(self, fleet: Fleet) -> None:
+        streams = [client for client in self._all if isinstance(client, OrderStream)]
+        ends = time.monotonic() + self._plan.duration_s
+
+        def leave() -> None:
+            random.choice(streams).leave()
+            # Those who left last are back before they are asked what they have.
+            if time.monotonic() < ends - _SETTLE_S:
+                fleet.later(1 / self._plan.leave_per_s, leave)
+
+        if streams and self._plan.leave_per_s:
+            fleet.later(1 / self._plan.leave_per_s, leave)
 
     def _come(self, fleet: Fleet, writer: Writer | None, progress: Progress) -> None:
         for number in range(self._plan.streams + self._plan.polls):
@@ -88,17 +107,22 @@ class Run:
         fleet.turn_until(show, duration_s)
 
     def _stream(self, number: int, user: User) -> OrderStream:
-        head = self._head("/v1/orders/stream", b"Accept: text/event-stream\r\n", user)
-        stream = OrderStream(self._target, number, user.name or "", head, self.streaming, self._offset_s)
+        target = self._target(number)
+        head = self._head(target, "/v1/orders/stream", b"Accept: text/event-stream\r\n", user)
+        stream = OrderStream(target, number, user.name or "", head, self.streaming, self._offset_s)
         stream.returns = True
         return stream
 
     def _poll(self, number: int, user: User) -> OrderPoll:
-        head = self._head("/v1/orders/poll", b"Prefer: wait=%d\r\n" % _POLL_WAIT_S, user)
-        return OrderPoll(self._target, number, user.name or "", head, self.polling, offset_s=self._offset_s)
+        target = self._target(number)
+        head = self._head(target, "/v1/orders/poll", b"Prefer: wait=%d\r\n" % _POLL_WAIT_S, user)
+        return OrderPoll(target, number, user.name or "", head, self.polling, offset_s=self._offset_s)
 
-    def _head(self, path: str, more: bytes, user: User) -> bytes:
-        target = self._target
+    def _target(self, number: int) -> Target:
+        return self._targets[number % len(self._targets)]
+
+    @staticmethod
+    def _head(target: Target, path: str, more: bytes, user: User) -> bytes:
         return b"GET %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: orderstream-load\r\n%b%b" % (
             (target.path + path).encode(),
             target.authority.encode(),
@@ -128,9 +152,9 @@ class Run:
         if not known:
             return None
         hindmost = min(known, key=lambda client: client.last)
-        head = self._head("/v1/orders/poll", b"Prefer: wait=0\r\n", user)
+        head = self._head(hindmost.target, "/v1/orders/poll", b"Prefer: wait=0\r\n", user)
         question = OrderPoll(
-            self._target, hindmost.number, user.name or "", head, Tally("question"), cursor=hindmost.cursor
+            hindmost.target, hindmost.number, user.name or "", head, Tally("question"), cursor=hindmost.cursor
         )
         question.rounds = 1
         return question

@@ -6,7 +6,7 @@ The cases are those of web-platform-tests, eventsource/, that say something abou
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import NamedTuple
 
@@ -128,20 +128,35 @@ def values(session: Session, field: str) -> list[str]:
     return [line.partition(": ")[2] for line in session.lines if line.startswith(f"{field}: ")]
 
 
+def fields(session: Session) -> set[str]:
+    return {line.partition(":")[0] for line in session.lines if line}
+
+
+# format-mime-*: a server may say neither less nor another type.
+MIME = "text/event-stream"
 WPT: dict[str, Callable[[Session], bool]] = {
     "format-bom": lambda session: not session.body.startswith(b"\xef\xbb\xbf"),
+    "format-bom-2": lambda session: not any(line.startswith("\ufeff") for line in session.lines),
+    "format-comments": lambda session: all(line.partition(":")[0] for line in session.lines if line),
     "format-data-before-final-empty-line": lambda session: session.body.endswith(b"\n\n"),
     "format-field-data": lambda session: all(json.loads(one) is not None for one in values(session, "data")),
+    "format-field-event": lambda session: all(re.fullmatch("[a-z-]+", one) for one in values(session, "event")),
     "format-field-event-empty": lambda session: all(values(session, "event")),
     "format-field-id": lambda session: len(values(session, "id")) == len(set(values(session, "id"))),
+    "format-field-id-2": lambda session: all(re.fullmatch(r"[0-9a-f]{8}\.\d+", one) for one in values(session, "id")),
+    "format-field-id-3": lambda session: all(values(session, "id")),
     "format-field-id-null": lambda session: all("\0" not in one for one in values(session, "id")),
     "format-field-parsing": lambda session: all(
         re.match(r"(event|data|id|retry): [^ ]", line) for line in session.lines if line
     ),
+    "format-field-retry": lambda session: all(100 <= int(one) < 3_600_000 for one in values(session, "retry")),
     "format-field-retry-bogus": lambda session: all(one.isdecimal() for one in values(session, "retry")),
     "format-field-retry-empty": lambda session: bool(values(session, "retry")),
+    "format-field-unknown": lambda session: fields(session) == {"event", "data", "id", "retry"},
     "format-leading-space": lambda session: not any(one.startswith(" ") for one in values(session, "data")),
-    "format-mime-valid-bogus": lambda session: session.headers["Content-Type"] == "text/event-stream",
+    "format-mime-bogus": lambda session: session.headers["Content-Type"].startswith(MIME),
+    "format-mime-trailing-semicolon": lambda session: not session.headers["Content-Type"].endswith(";"),
+    "format-mime-valid-bogus": lambda session: session.headers["Content-Type"] == MIME,
     "format-newlines": lambda session: b"\r" not in session.body,
     "format-null-character": lambda session: b"\0" not in session.body,
     "format-utf-8": lambda session: session.body.decode("utf-8").encode() == session.body,
@@ -151,3 +166,81 @@ WPT: dict[str, Callable[[Session], bool]] = {
 async def test_stream_is_what_the_web_platform_tests_want_of_a_server(session: Session) -> None:
     """Nothing in it is of the kind that parsers must be forgiven, or must forgive."""
     assert [name for name, holds in WPT.items() if not holds(session)] == []
+
+
+ORIGIN = "https://app.example.com"
+
+
+class Asked(NamedTuple):
+    """How a stream was asked for, and by a page of which origin."""
+
+    headers: dict[str, str]
+    method: str = "GET"
+    expires_s: float = 3600.0
+
+
+class Told(NamedTuple):
+    """The answer's status and head, and of its body what came first."""
+
+    status: int
+    headers: Mapping[str, str]
+    first: bytes
+
+
+# As EventSource asks, with what these cases look at.
+WPT_REQUESTS: dict[str, tuple[Asked, Callable[[Told], bool]]] = {
+    "request-accept": (Asked({"Accept": MIME}), lambda told: told.headers["Content-Type"] == MIME),
+    "request-cache-control": (
+        Asked({"Cache-Control": "no-store"}),
+        lambda told: "no-store" in told.headers["Cache-Control"],
+    ),
+    "request-credentials": (
+        Asked({"Origin": ORIGIN}),
+        lambda told: told.headers["Access-Control-Allow-Credentials"] == "true",
+    ),
+    "request-redirect": (Asked({}), lambda told: told.status == 200 and "Location" not in told.headers),
+    # Any other status would be the end of it: EventSource does not come back.
+    "request-status-error": (
+        Asked({}, expires_s=-3600.0),
+        lambda told: told.status == 200 and b"event: goaway" in told.first,
+    ),
+    "request-post-to-connect": (Asked({}, method="POST"), lambda told: told.status == 405),
+    "eventsource-cross-origin": (
+        Asked({"Origin": ORIGIN}),
+        lambda told: told.headers["Access-Control-Allow-Origin"] == ORIGIN,
+    ),
+    # A long Last-Event-ID is none of the safelisted headers.
+    "eventsource-cross-origin-preflight": (
+        Asked(
+            {
+                "Origin": ORIGIN,
+                "Access-Control-Request-Method": "GET",
+                "Access-Control-Request-Headers": "last-event-id",
+            },
+            method="OPTIONS",
+        ),
+        lambda told: "last-event-id" in told.headers["Access-Control-Allow-Headers"].lower(),
+    ),
+    "eventsource-reconnect": (
+        Asked({"Last-Event-ID": "00000000.1"}),
+        lambda told: told.status == 200 and b"retry: " in told.first,
+    ),
+}
+
+
+async def test_request_is_answered_as_the_web_platform_tests_want_of_a_server(database: str) -> None:
+    """Each case's request, with the credential that a browser sends by itself."""
+    told: dict[str, Told] = {}
+    async with ServiceProcess(database, cors_origins=ORIGIN) as service, aiohttp.ClientSession() as http:
+        await service.ready()
+        for name, (asked, _) in WPT_REQUESTS.items():
+            headers = asked.headers | {"Cookie": f"orderstream_jwt={service.jwt(USER, asked.expires_s)}"}
+            url = f"{service.url}/v1/orders/stream"
+            async with http.request(
+                asked.method, url, headers=headers, timeout=ENDLESS, allow_redirects=False
+            ) as response:
+                first = await response.content.readany()
+                while response.status == 200 and asked.method == "GET" and b"event: " not in first:
+                    first += await response.content.readany()
+                told[name] = Told(response.status, response.headers, first)
+    assert [name for name, (_, holds) in WPT_REQUESTS.items() if not holds(told[name])] == []

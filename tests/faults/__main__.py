@@ -8,27 +8,24 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
+from tests.faults import report
 from tests.faults.catalogue import Fault
-from tests.faults.history import KINDS
 from tests.faults.run import CATALOGUE, Outcome, act, server
 from tests.postgres.servers import NAMES, TestServer
 
-_COLUMNS = (
-    *("faults", "seed", "changes", "events", "connections", "resets"),
-    *("lost", "twice", "misordered", "other", "live after"),
-)
-_TABLED = ("lost", "duplicated", "misordered")
-_OTHER = tuple(kind for kind in KINDS if kind not in _TABLED)
 _SHOWN = 12
 
 
 def main() -> int:
-    """0: all was kept; 1: something was not, or services logged errors; 2: asked for what cannot be done."""
+    """0: all was kept; 1: something was not, a service logged errors, or a run failed; 2: asked for what cannot be."""
     asked = _arguments()
     if asked.list:
         for fault in CATALOGUE.values():
             print(f"{fault.name:28} {fault.says}")
         return 0
+    if asked.services < 2 or (asked.write and asked.fault):
+        print("--services is two or more, and --write takes all faults", file=sys.stderr)
+        return 2
     unknown = [name for name in asked.fault if name not in CATALOGUE]
     if unknown:
         print(f"no such fault: {', '.join(unknown)}; --list shows them all", file=sys.stderr)
@@ -38,11 +35,14 @@ def main() -> int:
     try:
         with _Servers(asked.postgres) as servers:
             for number, faults in enumerate(_plan(asked.fault, asked.minutes, seed)):
-                outcomes.append(_run(faults, seed + number, servers.of(faults)))
+                outcomes.append(_run(faults, seed + number, servers.of(faults), asked.services))
+                print(f"   so far: {len(outcomes)} runs, {sum(one.received for one in outcomes):,} events", flush=True)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
     finally:
-        _table(outcomes)
+        print(report.table(outcomes))
+    if asked.write:
+        report.write(outcomes, asked.services, asked.postgres)
     return 0 if all(outcome.good for outcome in outcomes) else 1
 
 
@@ -54,6 +54,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=0.0, help="go on for so long, in pairs once each had its turn")
     parser.add_argument("--seed", type=int, help="repeats what writers, clients and faults choose, one run a number")
     parser.add_argument("--postgres", choices=NAMES, default=NAMES[0])
+    parser.add_argument("--services", type=int, default=3, metavar="N", help="two or more; default: 3")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     parser.add_argument("--list", action="store_true", help="what there is")
     return parser.parse_args()
 
@@ -69,19 +71,26 @@ def _plan(names: Sequence[str], minutes: float, seed: int) -> Iterator[Sequence[
         yield [CATALOGUE[name] for name in names]
     else:
         yield from ([fault] for fault in able)
-    shared = [fault for fault in able if not fault.private]
+    shared = [fault for fault in able if not fault.private and not fault.alone]
     while time.monotonic() < until_s:
         yield [CATALOGUE[name] for name in names] if names else chance.sample(shared, 2)
 
 
-def _run(faults: Sequence[Fault], seed: int, postgres: TestServer) -> Outcome:
+def _run(faults: Sequence[Fault], seed: int, postgres: TestServer, services: int) -> Outcome:
     began_s = time.monotonic()
     print(f"── {' + '.join(fault.name for fault in faults)} (--seed {seed})", flush=True)
 
     def tell(line: str) -> None:
         print(f"   {time.monotonic() - began_s:6.1f} s  {line}", flush=True)
 
-    outcome = asyncio.run(act(faults, seed, postgres, tell))
+    try:
+        outcome = asyncio.run(act(faults, seed, postgres, tell, services=services))
+    except Exception as error:  # noqa: BLE001  one that fails by itself is a row of its own, and the others have theirs
+        names, why = (
+            " + ".join(fault.name for fault in faults),
+            f"the run itself failed: {type(error).__name__}: {error}",
+        )
+        outcome = Outcome(names, seed, 0, 0, 0, 0, 0, [], [why], 0.0, time.monotonic() - began_s)
     tell(f"{outcome.committed} changes, {outcome.received} events to {outcome.clients} clients")
     # What a service said of itself explains what its clients missed.
     for line in [*outcome.complaints, *(f"{kind}: {line}" for kind, line in outcome.violations)][:_SHOWN]:
@@ -102,23 +111,6 @@ class _Servers(ExitStack):
             return self.enter_context(server(max(fault.disk_bytes for fault in faults), self._name))
         self._shared = self._shared or self.enter_context(server(0, self._name))
         return self._shared
-
-
-def _table(outcomes: Sequence[Outcome]) -> None:
-    rows = [
-        (
-            *(outcome.faults, outcome.seed, outcome.committed, outcome.received),
-            *(outcome.connections, outcome.resets),
-            *(outcome.count(kind) for kind in _TABLED),
-            outcome.count(*_OTHER) + len(outcome.complaints),
-            f"{outcome.live_s:.1f} s",
-        )
-        for outcome in outcomes
-    ]
-    sums = [sum(int(row[column]) for row in rows) for column in range(2, 10)]
-    rows.append((f"{len(rows)} runs", "", *sums, ""))
-    for row in (_COLUMNS, ["---"] * len(_COLUMNS), *rows):
-        print(f"| {' | '.join(map(str, row))} |")
 
 
 sys.exit(main())

@@ -24,6 +24,7 @@ class Fault(NamedTuple):
     resets: frozenset[str]
     complaints: frozenset[str]  # events that services may log as errors
     writes_fail: bool  # where it does not, no order's transaction may
+    alone: bool  # what it proves, another one at the same time would break
     private: bool  # leaves a server behind that is of no use to the next
     disk_bytes: int  # the server's own file system, of that size; 0: none
     live_s: float  # how long all may take to be live again after it
@@ -38,6 +39,7 @@ def fault(
     resets: frozenset[str] = frozenset(),
     complaints: frozenset[str] = frozenset(),
     writes_fail: bool = False,
+    alone: bool = False,
     private: bool = False,
     disk_bytes: int = 0,
     live_s: float = LIVE_S,
@@ -51,7 +53,7 @@ def fault(
         says = " ".join((begin.__doc__ or "").split())
         CATALOGUE[name] = Fault(
             *(name, says, during, (lasts_s[0], lasts_s[-1]), staged, resets, complaints),
-            *(writes_fail, private, disk_bytes, live_s, needs),
+            *(writes_fail, alone, private, disk_bytes, live_s, needs),
         )
         return during
 

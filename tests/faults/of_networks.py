@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 
+from tests.faults import packets
 from tests.faults.catalogue import fault
 from tests.faults.network import Network, Weather
 from tests.faults.stage import Stage
@@ -47,7 +48,7 @@ async def _beside(work: "asyncio.Task[None]") -> AsyncIterator[None]:
 
 @fault(1, 4)
 async def database_cut(stage: Stage) -> AsyncIterator[None]:
-    """Neither service reaches the database."""
+    """No service reaches the database."""
     with _over_all(stage.networks, Weather(refused=True)):
         yield
 
@@ -90,6 +91,17 @@ async def clients_cut(stage: Stage) -> AsyncIterator[None]:
         yield
 
 
+@fault(4, 6, needs="" if packets.can_be_lost() else "iptables, and root's rights to it")
+async def packets_lost(stage: Stage) -> AsyncIterator[None]:
+    """One packet in ten is lost, whichever way it goes, between clients and the proxy, and between services and the
+    database."""
+    ports = [between.port for between in (*stage.networks, stage.home, stage.office)]
+    with packets.lost(ports, 0.1) as count:
+        yield
+        if not await asyncio.to_thread(count):
+            stage.complain("no packet was lost")
+
+
 @fault(3, 5)
 async def clients_slow(stage: Stage) -> AsyncIterator[None]:
     """At home all takes 50 to 100 ms; in the office it comes in pieces of seven bytes."""
@@ -130,17 +142,22 @@ async def readers_slow(stage: Stage) -> AsyncIterator[None]:
         client.pause_s = 0.0
 
 
+@contextmanager
+def never_reading(stage: Stage, count: int) -> Iterator[None]:
+    """So many streams of the stage's users, of which nobody reads a byte."""
+    with ExitStack() as stack:
+        for number in range(count):
+            user = USERS[number % len(USERS)]
+            peer = socket.create_connection(("127.0.0.1", stage.random.choice(stage.services).port), timeout=5)
+            stack.enter_context(peer)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            head = f"GET /v1/orders/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {Address.jwt(user)}\r\n\r\n"
+            peer.sendall(head.encode())
+        yield
+
+
 @fault(5, 7)
 async def readers_that_never_read(stage: Stage) -> AsyncIterator[None]:
     """Forty streams of which nobody reads a byte; the oldest of a user's make room, or are cut off."""
-    sockets = []
-    for number in range(40):
-        user = USERS[number % len(USERS)]
-        peer = socket.create_connection(("127.0.0.1", stage.random.choice(stage.services).port), timeout=5)
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        head = f"GET /v1/orders/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {Address.jwt(user)}\r\n\r\n"
-        peer.sendall(head.encode())
-        sockets.append(peer)
-    yield
-    for peer in sockets:
-        peer.close()
+    with never_reading(stage, 40):
+        yield

@@ -47,7 +47,7 @@ async def rolling_restart(stage: Stage) -> AsyncIterator[None]:
 @fault(2, 4)
 async def no_descriptors(stage: Stage) -> AsyncIterator[None]:
     """A service may open no more files, and its connections are cut: it can take no new ones, nor make any."""
-    number = stage.random.randrange(2)
+    number = stage.random.randrange(len(stage.services))
     pid = stage.services[number].pid
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     stage.networks[number].cut()
@@ -59,7 +59,7 @@ async def no_descriptors(stage: Stage) -> AsyncIterator[None]:
 
 @fault(0, 1)
 async def leader_killed(stage: Stage) -> AsyncIterator[None]:
-    """The service that numbers is killed with -9; the other takes over."""
+    """The service that numbers is killed with -9; another one takes over."""
     number = await stage.elected()
     stage.services[number].kill()
     await stage.elected(other_than=number)
@@ -69,7 +69,7 @@ async def leader_killed(stage: Stage) -> AsyncIterator[None]:
 
 @fault(0.5, 2)
 async def leader_stopped(stage: Stage) -> AsyncIterator[None]:
-    """The service that numbers is stopped until the other has taken over and numbers, and then continues."""
+    """The service that numbers is stopped until another one has taken over and numbers, and then continues."""
     number = await stage.elected()
     stage.services[number].suspend()
     await stage.elected(other_than=number)
@@ -79,7 +79,7 @@ async def leader_stopped(stage: Stage) -> AsyncIterator[None]:
 
 @fault(0.5, 2)
 async def leader_black_holed(stage: Stage) -> AsyncIterator[None]:
-    """The connection that numbers is dead without a word, until the other service has taken over; then what was said
+    """The connection that numbers is dead without a word, until another service has taken over; then what was said
     arrives."""
     number = await stage.elected()
     with stage.networks[number].weather(Weather(stalled=True), "orderstream sequencer"):
@@ -114,7 +114,7 @@ _FAKED = {
 
 @fault(3, 5, environment=_FAKED, needs="" if _FAKER else "libfaketime")
 async def clock_stepped(stage: Stage) -> AsyncIterator[None]:
-    """The clock of both services is an hour ahead, then an hour behind."""
+    """The clock of all services is an hour ahead, then an hour behind."""
     with contextlib.ExitStack() as stack:
         stack.callback(_CLOCK.unlink)
         for by_s in (_HOUR_S, -_HOUR_S):

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import psycopg2
 
-from tests.faults import of_load, of_networks, of_postgres, of_services
+from tests.faults import of_load, of_networks, of_overload, of_postgres, of_services
 from tests.faults.catalogue import CATALOGUE, Fault
 from tests.faults.history import Reset, Violation, violations
 from tests.faults.stage import PATIENCE_S, Stage, staged
 from tests.postgres.servers import TestServer, running
 
 # They fill the catalogue.
-SOURCES = (of_services, of_postgres, of_networks, of_load)
+SOURCES = (of_services, of_postgres, of_networks, of_load, of_overload)
 # Several faults of a run begin within this time, so that most of them overlap.
 SPREAD_S = 3.0
 CALM_S = (0.5, 1.5)
@@ -53,10 +53,12 @@ class Outcome(NamedTuple):
         return sum(violation.kind in kinds for violation in self.violations)
 
 
-async def act(faults: Sequence[Fault], seed: int, postgres: TestServer, tell: Tell = lambda _: None) -> Outcome:
+async def act(
+    faults: Sequence[Fault], seed: int, postgres: TestServer, tell: Tell = lambda _: None, *, services: int = 2
+) -> Outcome:
     """Runs them on a stage of their own. What is not live again in time is a violation."""
     began_s, chance = time.monotonic(), random.Random(f"{seed} act")
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {"services": services}
     for fault in faults:
         settings |= fault.staged
     resets = frozenset[str]().union(*(fault.resets for fault in faults))
@@ -76,7 +78,8 @@ async def act(faults: Sequence[Fault], seed: int, postgres: TestServer, tell: Te
                 tell(f"{fault.name} was cut short: {str(end).strip().splitlines()[0]}")
             elif isinstance(end, BaseException):
                 raise end
-        live_s, allowed_s = await _live(stage, stuck), max(fault.live_s for fault in faults)
+        allowed_s = max(fault.live_s for fault in faults)
+        live_s = await _live(stage, stuck, allowed_s)
         if live_s > allowed_s:
             stuck.append(
                 Violation("late", f"all were live again after {live_s:.1f} s, and {allowed_s:.0f} s are allowed")
@@ -84,7 +87,7 @@ async def act(faults: Sequence[Fault], seed: int, postgres: TestServer, tell: Te
         tell(f"live again after {live_s:.1f} s")
         await asyncio.sleep(chance.uniform(*CALM_S))
         stage.gate.shut()
-        await _live(stage, stuck)
+        await _live(stage, stuck, allowed_s)
         truth = await stage.truth(resets)
         await stage.settled(truth)
         said = stage.complaints(complaints)
@@ -117,13 +120,13 @@ async def _one(stage: Stage, fault: Fault, after_s: float, lasts_s: float, tell:
     tell(f"{fault.name} is over")
 
 
-async def _live(stage: Stage, stuck: list[Violation]) -> float:
+async def _live(stage: Stage, stuck: list[Violation], allowed_s: float) -> float:
+    within_s = max(PATIENCE_S, 1.2 * allowed_s)
     try:
-        return await stage.all_live()
+        return await stage.all_live(within_s)
     except TimeoutError:
-        late = [client.received.client for client in stage.clients if client.beacon != stage.token]
-        stuck.append(Violation("broken", f"not live again within {PATIENCE_S} s: {' '.join(late)}"))
-        return PATIENCE_S
+        stuck.append(Violation("broken", f"not live again within {within_s:.0f} s: {stage.late()}"))
+        return within_s
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""All that a fault can befall: a Postgres, two services, a proxy before them, the networks between, writers, clients.
+"""All that a fault can befall: a Postgres, services, a proxy before them, the networks between, writers, clients.
 
 writers ──► Postgres ◄── network ◄── service 1 ◄──┐
                 ▲                                 ├── nginx or HAProxy ◄── network "home" or "office" ◄── clients
@@ -30,11 +30,14 @@ from tests.system.tables import epoch_of, execute
 from tests.waiting import eventually
 
 WRITERS = 4
+# What the chance of the clients' networks begins with, beside those of the services: 0, 1 and so on.
+_HOME, _OFFICE = 100, 101
 PAUSE_S = 0.06
 HEARTBEAT_S = 1.0
 SILENCE_S = 2.5 * HEARTBEAT_S
-# How long all may take to be live again, or a part of the stage to come up, before that is a failure itself.
-PATIENCE_S = 120.0
+# How long all may take to be live again, or a part of the stage to come up, before that is a failure itself. Twice in a
+# run, and still within what a test may take: so that it says who was late.
+PATIENCE_S = 60.0
 
 # Times short enough to wait for: what a fault's recovery is measured against.
 SETTINGS: Mapping[str, Any] = {
@@ -127,11 +130,13 @@ class Stage:
         (number,) = await eventually(look, within_s=PATIENCE_S)
         return number
 
-    def follow(self, user: str, transport: str) -> None:
+    def follow(self, user: str, transport: str, at: Network) -> None:
         """One more client, from the start; somebody has to make its user a beacon."""
         habits = Habits((transport,), restless=False, silence_s=SILENCE_S)
-        url = f"http://127.0.0.1:{self.home.port}"
-        client = RawClient(f"{user}-{transport}", user, self.seed, [url], f"{epoch_of(self.database)}.0", habits)
+        url = f"http://127.0.0.1:{at.port}"
+        client = RawClient(
+            f"{user}-{transport}-{at.port}", user, self.seed, [url], f"{epoch_of(self.database)}.0", habits
+        )
         self.clients.append(client)
         self._following.add(client)
 
@@ -145,14 +150,13 @@ class Stage:
     async def open_front(self) -> None:
         """The proxy, on a port that the clients' networks then carry to."""
         folder = Path(await self._front.enter_async_context(_folder(self._folder.name)))
-        one, other = self.services
-        front: Front = await self._front.enter_async_context(in_front(self._proxy, (one, other), folder))
+        front: Front = await self._front.enter_async_context(in_front(self._proxy, self.services, folder))
         self.home.to_port = self.office.to_port = front.port
 
     async def close_front(self) -> None:
         await self._front.aclose()
 
-    async def all_live(self) -> float:
+    async def all_live(self, within_s: float = PATIENCE_S) -> float:
         """The seconds until every client was told of a change written now. Raises TimeoutError."""
         self.token, began = str(uuid.UUID(int=self.random.getrandbits(128))), asyncio.get_running_loop().time()
 
@@ -162,8 +166,13 @@ class Stage:
             while any(client.beacon != self.token for client in self.clients):
                 await asyncio.sleep(0.01)
 
-        await self._following.until(lambda: asyncio.ensure_future(told()), PATIENCE_S)
+        await self._following.until(lambda: asyncio.ensure_future(told()), within_s)
         return asyncio.get_running_loop().time() - began
+
+    def late(self) -> str:
+        """Who was not told yet, and how far they came."""
+        late = [client for client in self.clients if client.beacon != self.token]
+        return " ".join(f"{one.received.client} (at {one.cursor}, {one.connections} connections)" for one in late)
 
     async def settled(self, truth: Committed) -> None:
         """Returns when nothing more can come; after a while also where something is missing."""
@@ -182,6 +191,10 @@ class Stage:
 
     async def truth(self, resets: frozenset[str]) -> Committed:
         return await asyncio.to_thread(committed, self.database, resets, frozenset(self.lost))
+
+    def complain(self, line: str) -> None:
+        """Of what a fault itself has seen, and must not be."""
+        self._complaints.append(("", line))
 
     def complaints(self, lawful: frozenset[str]) -> list[str]:
         """What the services logged as errors, or said outside of their log."""
@@ -210,18 +223,18 @@ class Stage:
             return False
 
     async def _raise(
-        self, stack: AsyncExitStack, habits: Habits, environment: Mapping[str, str], **settings: Any
+        self, stack: AsyncExitStack, services: int, habits: Habits, environment: Mapping[str, str], **settings: Any
     ) -> None:
         stack.callback(self._folder.cleanup)
-        for number in range(2):
+        for number in range(services):
             between = await stack.enter_async_context(network(self.postgres.tcp_port or 0, self.seed + number))
             self.networks.append(between)
             dsn = f"postgresql://postgres@127.0.0.1:{between.port}/{self.name}"
             service = ServiceProcess(dsn, environment, **{**SETTINGS, **settings})
             self.services.append(await stack.enter_async_context(service))
         await asyncio.gather(*[service.ready() for service in self.services])
-        self.home = await stack.enter_async_context(network(0, self.seed + 2))
-        self.office = await stack.enter_async_context(network(0, self.seed + 3))
+        self.home = await stack.enter_async_context(network(0, self.seed + _HOME))
+        self.office = await stack.enter_async_context(network(0, self.seed + _OFFICE))
         stack.push_async_callback(self.close_front)
         await self.open_front()
         shared = prepare(self.database, self.seed)
@@ -252,6 +265,7 @@ async def staged(
     seed: int,
     postgres: TestServer,
     *,
+    services: int = 2,
     doorbell: bool = True,
     jwt_s: float = 36_000.0,
     environment: Mapping[str, str] | None = None,
@@ -261,7 +275,7 @@ async def staged(
     stage = Stage(seed, postgres, doorbell=doorbell)
     async with AsyncExitStack() as stack:
         habits = Habits(silence_s=SILENCE_S, jwt_s=jwt_s)
-        await stage._raise(stack, habits, environment or {}, **settings)
+        await stage._raise(stack, services, habits, environment or {}, **settings)
         writing = [asyncio.create_task(asyncio.to_thread(one.run, stage.gate)) for one in stage.writers]
         try:
             await stage.all_live()

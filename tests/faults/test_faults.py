@@ -10,8 +10,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from tests.faults.catalogue import Fault
-from tests.faults.run import CATALOGUE, act, server
+from tests.faults import report
+from tests.faults.history import Violation
+from tests.faults.run import CATALOGUE, Outcome, act, server
 from tests.faults.stage import Stage
 from tests.postgres.servers import TestServer
 
@@ -66,7 +67,7 @@ async def sabotage(stage: Stage) -> AsyncIterator[None]:
 @pytest.mark.system
 async def test_what_goes_wrong_in_the_product_is_called_out(own_server: TestServer) -> None:
     """A change that was never told, one that was told twice, and one told to the wrong user."""
-    fault = Fault("sabotage", "", sabotage, (0, 0), {}, frozenset(), frozenset(), False, False, 0, 10.0, "")
+    fault = CATALOGUE["column-added"]._replace(name="sabotage", during=sabotage, lasts_s=(0, 0))
     outcome = await act([fault], 1, own_server)
     assert {"lost", "duplicated", "foreign"} <= {violation.kind for violation in outcome.violations}
     assert not outcome.good
@@ -76,6 +77,17 @@ def test_matrix_in_the_documentation_is_of_the_faults_there_are() -> None:
     """Each has its row, under its name."""
     document = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"^\| `([a-z-]+)` \|", document, re.MULTILINE)) == sorted(CATALOGUE)
+
+
+def test_matrix_has_a_row_for_each_fault_and_one_for_all_pairs() -> None:
+    """With what was not run, and the sum of the rest."""
+    one = Outcome("vacuum-full", 1, 1000, 5000, 20, 30, 0, [Violation("lost", "")], ["an error"], 0.5, 60.0)
+    pair = one._replace(faults="vacuum-full + read-only", live_s=2.0)
+    rows = dict(re.findall(r"^\| ([^|]+?) \|.*?((?: [^|]+\|){8})$", report.matrix([one, pair, pair], 3, "pg18"), re.M))
+    assert rows["`vacuum-full`"] == " 1,000 | 5,000 | 30 | 1 | 0 | 0 | 1 | 0.5 s |"
+    assert rows["2 pairs of them"] == " 2,000 | 10,000 | 60 | 2 | 0 | 0 | 2 | 2.0 s at most |"
+    assert {f"`{name}`" for name in CATALOGUE} < set(rows)
+    assert rows["`read-only`"] == " - |" * 8
 
 
 def test_unknown_fault_is_refused_in_one_line() -> None:

@@ -1,11 +1,13 @@
 """Two services and, in front of them, each of the proxies in turn."""
 
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from tests.clients.programs import program
 from tests.proxies.fronts import ORIGIN, PROXIES, Front, Write, in_front
 from tests.services import ServiceProcess
 
@@ -40,3 +42,13 @@ async def front(proxy: Write, services: tuple[ServiceProcess, ServiceProcess], t
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> None:
+    """One of its own making, where both proxies look for it."""
+    made = [program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    files = ["-keyout", "privkey.pem", "-out", "fullchain.pem", "-subj", "/CN=127.0.0.1", "-days", "2"]
+    subprocess.run([*made, *files], cwd=tmp_path, check=True, capture_output=True)
+    both = [(tmp_path / name).read_text(encoding="ascii") for name in ("fullchain.pem", "privkey.pem")]
+    (tmp_path / "orderstream.pem").write_text("".join(both), encoding="ascii")

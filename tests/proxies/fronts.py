@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -46,14 +46,15 @@ class Front(Address):
         return "".join(file.read_text(encoding="utf-8") for file in sorted(self.folder.glob("*.log")))
 
 
-Services = tuple[Address, Address]
+# Two or more.
+Services = Sequence[Address]
 Write = Callable[[Front, Services], Written]
 
 
 def nginx(front: Front, services: Services) -> Written:
     """config/nginx.conf"""
     program = _installed("nginx")
-    text = (CONFIG / "nginx.conf").read_text(encoding="utf-8")
+    text = _read("nginx.conf", services)
     if front.tls:
         text = _replaced(
             re.sub(r"^( +)#(listen|ssl_)", r"\1\2", text, flags=re.MULTILINE), {"        listen 80;\n": ""}
@@ -74,7 +75,7 @@ def nginx(front: Front, services: Services) -> Written:
 def haproxy(front: Front, services: Services) -> Written:
     """config/haproxy.cfg"""
     program = _installed("haproxy")
-    text = (CONFIG / "haproxy.cfg").read_text(encoding="utf-8")
+    text = _read("haproxy.cfg", services)
     if front.tls:
         text = _replaced(text, {"    bind :80 tcp-ut 60s\n": "", "#bind :443": "bind :443"})
         places = {"bind :443": f"bind 127.0.0.1:{front.port}", "/etc/haproxy": str(front.folder)}
@@ -112,6 +113,16 @@ async def in_front(write: Write, services: Services, folder: Path, *, tls: bool 
 
 
 Start = Callable[..., AbstractAsyncContextManager[Front]]
+
+
+def _read(name: str, services: Services) -> str:
+    """The file; where there are more services than the two that it names, with lines for them like those of the second
+    one."""
+
+    def and_more(line: re.Match[str]) -> str:
+        return line[0] + "".join(line[0].replace("-2", f"-{number}") for number in range(3, len(services) + 1))
+
+    return re.sub(r"^.*orderstream-2.*\n", and_more, (CONFIG / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
 def _installed(name: str) -> str:

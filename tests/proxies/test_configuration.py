@@ -16,16 +16,6 @@ from tests.system.tables import write_orders
 OURS = Settings()
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> None:
-    """One of its own making, where both proxies look for it."""
-    made = [program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    files = ["-keyout", "privkey.pem", "-out", "fullchain.pem", "-subj", "/CN=127.0.0.1", "-days", "2"]
-    subprocess.run([*made, *files], cwd=tmp_path, check=True, capture_output=True)
-    both = [(tmp_path / name).read_text(encoding="ascii") for name in ("fullchain.pem", "privkey.pem")]
-    (tmp_path / "orderstream.pem").write_text("".join(both), encoding="ascii")
-
-
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.usefixtures("certificate")
 def test_file_is_valid(proxy: Write, tls: bool, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The client is a browser's EventSource, the strictest there is: at any status but
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,9 +43,18 @@ class Poller:
             cursor = answer.cursor
             if answer.status == 200:
                 self.seqs += [int(event["id"].partition(".")[2]) for event in answer.body.get("events", [])]
-            headers = self._front.bearer(USER)
-            async with self._session.post(self._front.url + "/v1/tickets", headers=headers) as ticket:
-                self.statuses.add(ticket.status)
+            self.statuses.add(await self._ticket())
+
+    async def _ticket(self) -> int:
+        """The status. Asked for again where the connection ended instead of an answer, as browsers do it: so HAProxy
+        tells whoever has used it before that nothing was done, and that it is for them to try again
+        (haproxy/haproxy#1423, RFC 9112 9.3.1)."""
+        url, headers = self._front.url + "/v1/tickets", self._front.bearer(USER)
+        with contextlib.suppress(aiohttp.ServerDisconnectedError):
+            async with self._session.post(url, headers=headers) as ticket:
+                return ticket.status
+        async with self._session.post(url, headers=headers) as ticket:
+            return ticket.status
 
 
 @asynccontextmanager
