@@ -25,12 +25,14 @@ POSTGRES = {
 
 
 class Lab:
-    """`quick` for numbers that show that it works, and nothing else; `rounds` how often each thing is measured."""
+    """`quick` for numbers that show that it works, and nothing else; `rounds` how often each thing is measured, and
+    `long_rounds` how often what takes long."""
 
     def __init__(self, folder: Path, *, quick: bool, rounds: int) -> None:
         self.folder = folder
         self.quick = quick
         self.rounds = rounds
+        self.long_rounds = max(1, rounds - 1)
         # What else runs here makes every figure worse.
         self.load_before = os.getloadavg()[0]
         cores = sorted(os.sched_getaffinity(0))

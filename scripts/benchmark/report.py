@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from scripts.benchmark.goals import GOALS
 from scripts.benchmark.lab import POSTGRES, Lab
 from scripts.benchmark.peers.choice import ALL
-from scripts.benchmark.results import Goal, Section, Table
+from scripts.benchmark.results import Goal, Section, Table, spread
 
 _INTRODUCTION = """# What it costs, beside what it costs elsewhere
 
-Written by `{command}`; run it on your own machine. Every figure was measured in this one run: each thing in {rounds},
-which take turns with those that it is compared with. A figure is the median of the rounds, with the lowest and the
-highest in brackets; a ratio is of figures of the same round.
+Written by `{command}`; run it on your own machine. Every figure was measured in this one run,
+in rounds in which each thing takes its turn with those that it is compared with. A figure is the median of the rounds,
+with the lowest and the highest in brackets (without: there was one round, or they agreed); a ratio is of figures of the
+same round. The goals' rows are those of "orderstream" as it is served, alone.
 """
 
 _CONDITIONS = """## How it was measured
@@ -46,11 +48,11 @@ def write(lab: Lab, folder: Path, sections: Sequence[Section], command: str, not
     """Writes both; returns the report's path."""
     pictures = folder / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
-    parts = [_INTRODUCTION.format(command=command, rounds="one round" if lab.rounds == 1 else f"{lab.rounds} rounds")]
+    parts = [_INTRODUCTION.format(command=command)]
     parts += [f"**{note}**\n" for note in notes]
-    goals = [goal for section in sections for goal in section.goals]
+    reached = {goal: rounds for section in sections for goal, rounds in section.reached.items()}
     missed = sum(section.missed for section in sections)
-    parts += ["## What was to be reached\n", of_goals(goals, missed)]
+    parts += ["## What was to be reached\n", of_goals(reached, missed)]
     for section in sections:
         parts += [f"## {section.title}\n", f"{section.how}\n"]
         parts += [_table(table) for table in section.tables]
@@ -65,10 +67,20 @@ def write(lab: Lab, folder: Path, sections: Sequence[Section], command: str, not
     return report
 
 
-def of_goals(goals: Sequence[Goal], missed: int) -> str:
-    rows = [[goal.name, goal.wanted, goal.reached, "yes" if goal.is_reached else "**no**"] for goal in goals]
-    rows.append(["events of ours missed, or sent twice, in all of it", "0", str(missed), "**no**" if missed else "yes"])
-    return _table(Table("", ["", "goal", "here", "reached"], rows))
+def of_goals(reached: Mapping[Goal, Sequence[float]], missed: int) -> str:
+    """All of them, in a table; `missed` are events of ours."""
+    rows = [_goal(goal, reached.get(goal, ())) for goal in GOALS]
+    rows.append(["", "events of ours missed, or sent twice, in all of it", "0", str(missed), _yes(missed == 0)])
+    return _table(Table("", ["", "", "goal", "here", "reached"], rows))
+
+
+def _goal(goal: Goal, rounds: Sequence[float]) -> list[str]:
+    here = f"{spread(rounds)} {goal.unit}" if rounds else "not measured"
+    return [goal.scenario, goal.name, goal.wanted, here, _yes(goal.is_reached(rounds)) if rounds else "–"]
+
+
+def _yes(is_reached: bool) -> str:
+    return "yes" if is_reached else "**no**"
 
 
 def _table(table: Table) -> str:
