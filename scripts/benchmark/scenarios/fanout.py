@@ -21,25 +21,22 @@ WITH_BRIDGE = f"{NCHAN}, its bridge counted"
 _EVENT_BYTES = 770
 # Orders in one transaction, as a batch of fills is.
 _BATCH = 100
+# A device of a user is a stream, and by default they may have fewer.
 _A_DEVICE = {"max_streams_per_user": 1000}
-
-# (peer, its streams, how many deliveries) -> begins to write; None where the peer writes itself.
-Begin = Callable[[Peer, int], Child | None]
 
 
 def run(lab: Lab) -> Section:
-    streams, events = lab.few(8000, 400), lab.few(40_000, 4000)
-    devices, facts = lab.few(500, 50), lab.few(200, 100)
-    results = Results()
-    missed = 0
+    streams, events = lab.few(8000, 200), lab.few(40_000, 1000)
+    devices, facts = lab.few(500, 50), lab.few(200, 20)
+    sizes = (streams, events, devices, facts)
+    results, missed = Results(), 0
     peers = [*installed(ALL), NumberedElsewhere]
     for number in results.rounds(lab.rounds):
         for peer_class in peers:
             lab.say(f"  round {number}, {peer_class.name}: {events} events, {devices} devices")
             if peer_class.kind is not None:
                 lab.orders(peer_class.kind).fill(lab.few(15_000, 1500))
-            missed += lab.attempt(peer_class.name, partial(_random_users, lab, peer_class, streams, events, results))
-            missed += lab.attempt(peer_class.name, partial(_one_user, lab, peer_class, devices, facts, results))
+            missed += lab.attempt(peer_class.name, partial(_measure, lab, peer_class, sizes, results))
     names = [peer.name for peer in peers]
     tables = [
         _table(
@@ -97,34 +94,38 @@ def _table(results: Results, names: list[str], what: str, title: str) -> Table:
     )
 
 
-def _random_users(lab: Lab, peer_class: type[Peer], streams: int, events: int, results: Results) -> int:
-    def begin(peer: Peer) -> Child | None:
-        if isinstance(peer, Bare):
-            peer.publish(events, _EVENT_BYTES)
-            return None
-        assert peer.orders is not None
-        options = ("--count", events, "--orders", streams, "--batch", _BATCH)
-        return peer.orders.writer(lab.folder, lab.other_core, *options)
+def _measure(lab: Lab, peer_class: type[Peer], sizes: tuple[int, int, int, int], results: Results) -> int:
+    streams, events, devices, facts = sizes
+    with running(peer_class(lab, **_A_DEVICE) if issubclass(peer_class, Ours) else peer_class(lab)) as peer:
+        # First the few streams: that they leave costs nothing that could be taken for a part of what follows.
+        with crowd(lab, peer) as held:
+            held.grow(["device0"] * devices)
+            missed = _deliver(held, peer, partial(_to_one_user, lab, peer, facts), facts * devices, "devices", results)
+        with crowd(lab, peer) as held:
+            held.grow(users(streams))
+            begin = partial(_to_random_users, lab, peer, streams, events)
+            return missed + _deliver(held, peer, begin, events, "random", results)
 
-    with running(peer_class(lab)) as peer, crowd(lab, peer) as held:
-        held.grow(users(streams))
-        return _deliver(held, peer, lambda: begin(peer), events, "random", results)
+
+def _to_one_user(lab: Lab, peer: Peer, facts: int) -> Child | None:
+    """Begins to write; None where the peer writes itself."""
+    if isinstance(peer, Bare):
+        peer.publish(facts, _EVENT_BYTES, to_all=True)
+        return None
+    assert peer.orders is not None
+    peer.orders.fill(20, first=_THEIR_FIRST, users=1, prefix="device")
+    options = ("--count", facts, "--orders", 20, "--batch", 5, "--first", _THEIR_FIRST)
+    return peer.orders.writer(lab.folder, lab.other_core, *options)
 
 
-def _one_user(lab: Lab, peer_class: type[Peer], devices: int, facts: int, results: Results) -> int:
-    def begin(peer: Peer) -> Child | None:
-        if isinstance(peer, Bare):
-            peer.publish(facts, _EVENT_BYTES, to_all=True)
-            return None
-        assert peer.orders is not None
-        peer.orders.fill(20, first=_THEIR_FIRST, users=1, prefix="device")
-        options = ("--count", facts, "--orders", 20, "--batch", 5, "--first", _THEIR_FIRST)
-        return peer.orders.writer(lab.folder, lab.other_core, *options)
-
-    settings = _A_DEVICE if issubclass(peer_class, Ours) else {}
-    with running(peer_class(lab, **settings)) as peer, crowd(lab, peer) as held:
-        held.grow(["device0"] * devices)
-        return _deliver(held, peer, lambda: begin(peer), facts * devices, "devices", results)
+def _to_random_users(lab: Lab, peer: Peer, streams: int, events: int) -> Child | None:
+    """Begins to write; None where the peer writes itself."""
+    if isinstance(peer, Bare):
+        peer.publish(events, _EVENT_BYTES)
+        return None
+    assert peer.orders is not None
+    options = ("--count", events, "--orders", streams, "--batch", _BATCH)
+    return peer.orders.writer(lab.folder, lab.other_core, *options)
 
 
 _THEIR_FIRST = 5_000_000
