@@ -5,6 +5,7 @@ import math
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ _SCENARIOS = {
     "h": cores,
 }
 # What each took with three rounds, on two cores of an EPYC.
-_MINUTES = {"a": 3.5, "b": 4.5, "c": 5.5, "d": 4.0, "e": 2.5, "f": 1.0, "g": 3.5, "h": 1.0}
+_MINUTES = {"a": 3.6, "b": 4.0, "c": 4.7, "d": 4.0, "e": 3.0, "f": 1.2, "g": 3.0, "h": 0.8}
 _BUSY = 0.7
 
 
@@ -136,6 +137,8 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _arguments(arguments)
     rounds = chosen.rounds or (1 if chosen.quick else 3)
     command = shlex.join(["scripts/bench", *arguments])
+    # Like Ctrl-C, so that what was started is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="orderstream-bench-", dir="/tmp"))
     # Postgres, and nginx's worker, run as somebody else where we are root.
     folder.chmod(0o755)

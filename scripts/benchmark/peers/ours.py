@@ -130,6 +130,11 @@ class BehindTls(Ours):
     def __init__(self, lab: Lab) -> None:
         super().__init__(lab, tls=True)
 
+    @classmethod
+    def missing(cls) -> str | None:
+        absent = [name for name in ("nginx", "openssl") if program(name) is None]
+        return f"{', '.join(absent)} not installed" if absent else None
+
 
 class StartedAnew(Ours):
     """One that is killed and started again before its clients come back: its memory is empty."""

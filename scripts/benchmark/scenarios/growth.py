@@ -32,7 +32,7 @@ _FIGURES = {
 
 
 def run(lab: Lab) -> Section:
-    sizes = [lab.few(size, size // 10) for size in (1000, 5000, 10_000, 15_000)]
+    sizes = [lab.few(size, size // 10) for size in (1000, 5000, 15_000)]
     results, missed = Results(), 0
     lab.orders("ours").fill(sizes[-1])
     for number in results.rounds(lab.long_rounds):

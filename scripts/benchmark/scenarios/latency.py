@@ -7,7 +7,9 @@ from scripts.benchmark.child import Child
 from scripts.benchmark.crowd import Crowd, crowd, running, users
 from scripts.benchmark.lab import Lab
 from scripts.benchmark.orders import tps
-from scripts.benchmark.peers.choice import SERVERS, installed
+from scripts.benchmark.peers.aiohttp_sse import AiohttpSse
+from scripts.benchmark.peers.choice import installed
+from scripts.benchmark.peers.nchan import Nchan
 from scripts.benchmark.peers.ours import BehindTls, Ours
 from scripts.benchmark.peers.peer import Peer
 from scripts.benchmark.results import Results, Section, Table, spread, times
@@ -17,6 +19,7 @@ from scripts.fleet.tally import QUANTILES, Ages
 US, TLS, FLOOR = Ours.name, BehindTls.name, "bare LISTEN"
 # What is written: in words -> transactions a second (0: as many as Postgres takes) and for how long, in seconds.
 RATES = {"1 a second": (1, 10), "100 a second": (100, 10), "1,000 a second": (1000, 3), "as many as go": (0, 3)}
+_PEERS: tuple[type[Peer], ...] = (Ours, Nchan, AiohttpSse, BehindTls)
 # So few that they take their time: of ours and of the floor.
 _FEW = "1 a second"
 _SHOWN = ("p50", "p99", "p99.9", "max")
@@ -27,7 +30,7 @@ _WRITERS = 4
 def run(lab: Lab) -> Section:
     results, curves = Results(), dict[str, Ages]()
     streams = lab.few(10_000, 500)
-    peers: list[type[Peer]] = [*installed(SERVERS), BehindTls]
+    peers = installed(_PEERS)
     missed = 0
     for number in results.rounds(lab.long_rounds):
         lab.say(f"  round {number}, {FLOOR}")
@@ -90,7 +93,7 @@ def _measure(lab: Lab, peer_class: type[Peer], streams: int, results: Results, c
     with running(peer_class(lab)) as peer, crowd(lab, peer) as held:
         held.grow(users(streams))
         for rate, (per_s, seconds) in RATES.items():
-            if rate == _FEW and not isinstance(peer, Ours):
+            if rate == _FEW and name != US:
                 continue
             held.fleet.turn_for(0.5)
             held.tally.ages, held.tally.events = Ages(), 0
