@@ -67,6 +67,11 @@ class Child:
         if self._popen.wait() != 0:
             raise Trouble(f"{self.name} failed: {self._last_words()}")
 
+    def interrupt(self) -> None:
+        """Ctrl-C, for a program that says its last words then; Trouble where it does not end well."""
+        self._popen.send_signal(signal.SIGINT)
+        self.finish()
+
     def stop(self) -> None:
         """SIGKILL to all of it: taking leave of ten thousand clients is not what is measured."""
         if not self.is_over:

@@ -9,6 +9,7 @@ import pytest
 
 from scripts.benchmark import goals, report
 from scripts.benchmark.__main__ import main
+from scripts.benchmark.profile import LOOP, part_of
 from scripts.benchmark.results import Goal, Results, spread
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,31 @@ def test_argument_that_cannot_be_is_status_2_and_a_line(
         main(arguments)
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"scripts/bench: {complaint}\n"
+
+
+_LOOP = ["main (/o/orderstream/cli.py:9)", "invoke (/v/lib/python3.11/site-packages/click/core.py:7)"]
+_LOOP += ["serve (/o/orderstream/cli.py:81)", "run (/v/lib/python3.11/site-packages/uvloop/__init__.py:91)"]
+
+
+@pytest.mark.parametrize(
+    ("inner", "part"),
+    [
+        ([], LOOP),
+        (["run (/usr/lib/python3.11/asyncio/runners.py:190)"], LOOP),
+        (["_ready (/v/lib/python3.11/site-packages/aiopg/connection.py:12)"], "aiopg"),
+        (["publish (/o/orderstream/hub.py:20)", "append (/o/orderstream/core/log.py:3)"], "orderstream/core/log.py"),
+        (
+            [
+                "step (/o/orderstream/postgres/sequencer.py:7)",
+                "execute (/v/lib/python3.11/site-packages/aiopg/cursor.py:1)",
+            ],
+            "orderstream/postgres/sequencer.py",
+        ),
+    ],
+)
+def test_cpu_time_is_that_of_our_innermost_module(inner: list[str], part: str) -> None:
+    """What a library did for it too; a library's own where the loop called it."""
+    assert part_of([*_LOOP, *inner]) == part
 
 
 def test_ratio_is_of_figures_of_the_same_round() -> None:

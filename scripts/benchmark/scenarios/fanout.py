@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from scripts.benchmark import goals
+from scripts.benchmark import goals, profile
 from scripts.benchmark.child import Child, Trouble
 from scripts.benchmark.crowd import Crowd, crowd, running, users
 from scripts.benchmark.lab import Lab
@@ -12,7 +12,7 @@ from scripts.benchmark.peers.bare import Bare
 from scripts.benchmark.peers.choice import ALL, installed
 from scripts.benchmark.peers.ours import NumberedElsewhere, Ours
 from scripts.benchmark.peers.peer import Peer
-from scripts.benchmark.results import Results, Section, Table, spread, times
+from scripts.benchmark.results import Results, Section, Table, number, spread, times
 
 US = "orderstream"
 NCHAN, README, BARE = "nginx + Nchan", "aiohttp-sse, its README", Bare.name
@@ -21,6 +21,7 @@ WITH_BRIDGE = f"{NCHAN}, its bridge counted"
 _EVENT_BYTES = 770
 # Orders in one transaction, as a batch of fills is.
 _BATCH = 100
+_SHOWN_SHARE = 0.01
 # A device of a user is a stream, and by default they may have fewer.
 _A_DEVICE = {"max_streams_per_user": 1000}
 
@@ -31,9 +32,9 @@ def run(lab: Lab) -> Section:
     sizes = (streams, events, devices, facts)
     results, missed = Results(), 0
     peers = [*installed(ALL), NumberedElsewhere]
-    for number in results.rounds(lab.rounds):
+    for round_number in results.rounds(lab.rounds):
         for peer_class in peers:
-            lab.say(f"  round {number}, {peer_class.name}: {events} events, {devices} devices")
+            lab.say(f"  round {round_number}, {peer_class.name}: {events} events, {devices} devices")
             if peer_class.kind is not None:
                 lab.orders(peer_class.kind).fill(lab.few(15_000, 1500))
             missed += lab.attempt(peer_class.name, partial(_measure, lab, peer_class, sizes, results))
@@ -44,6 +45,13 @@ def run(lab: Lab) -> Section:
         ),
         _table(results, names, "devices", f"{facts} events to a user with {devices} devices, 5 a transaction"),
     ]
+    notes = []
+    if lab.profile:
+        if (why := profile.missing()) is None:
+            lab.say("  a profile of ours")
+            missed += lab.attempt(US, partial(_profile, lab, streams, 3 * events, tables))
+        else:
+            notes.append(f"**No profile**: {why}.")
     reached = {
         goal: results.ratios(US, other, f"{what} per core")
         for what, fanout_goals in goals.FANOUT.items()
@@ -62,6 +70,7 @@ def run(lab: Lab) -> Section:
         tables,
         reached,
         missed=missed,
+        notes=notes,
     )
 
 
@@ -105,6 +114,32 @@ def _measure(lab: Lab, peer_class: type[Peer], sizes: tuple[int, int, int, int],
             held.grow(users(streams))
             begin = partial(_to_random_users, lab, peer, streams, events)
             return missed + _deliver(held, peer, begin, events, "random", results)
+
+
+def _profile(lab: Lab, streams: int, events: int, tables: list[Table]) -> int:
+    """Adds a table; how many events were missed."""
+    results = Results()
+    with running(Ours(lab)) as peer, crowd(lab, peer) as held:
+        held.grow(users(streams))
+        with profile.taken_of(peer.server[0], lab.folder, lab.other_core) as taken:
+            begin = partial(_to_random_users, lab, peer, streams, events)
+            missed = _deliver(held, peer, begin, events, "random", results)
+    event_us = results.median(US, "random µs")
+    tables.append(
+        Table(
+            f"Where the CPU time of {US} goes, random users",
+            ["part", "%", "µs per event"],
+            [
+                [f"`{part}`" if part.endswith(".py") else part, f"{share * 100:.1f}", number(share * event_us)]
+                for part, share in taken.shares.items()
+                if share >= _SHOWN_SHARE
+            ],
+            f"By py-spy, in a run of its own, in which an event took {number(event_us)} µs of CPU in all, shared "
+            "out by where the interpreter was. A part is the module of ours that was at work, with the libraries that "
+            "it had at work, or a library that the loop called by itself; those below 1 % are left out.",
+        )
+    )
+    return missed
 
 
 def _to_one_user(lab: Lab, peer: Peer, facts: int) -> Child | None:
