@@ -1,6 +1,8 @@
 """Programs that run beside the benchmark: on a core of their own where that can be had, their output in a file."""
 
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -12,6 +14,8 @@ from pathlib import Path
 from scripts.benchmark import proc
 
 _START_S = 30.0
+# In the names of the logs, so that a round's is there after the next one's.
+_numbers = itertools.count(1)
 
 
 class Trouble(Exception):
@@ -25,7 +29,7 @@ class Child:
         self, name: str, command: Sequence[str], folder: Path, *, core: int | None, environment: Mapping[str, str] = {}
     ) -> None:
         self.name = name
-        self.log = folder / f"{name}.log"
+        self.log = folder / f"{name}-{next(_numbers)}.log"
         pinned = [] if core is None else ["taskset", "-c", str(core)]
         with self.log.open("wb") as output:
             self._popen = subprocess.Popen(
@@ -40,6 +44,9 @@ class Child:
 
     @property
     def pids(self) -> list[int]:
+        """Of all of it; Trouble where it ended, since what it cost cannot be told any more."""
+        if self.is_over:
+            raise Trouble(f"{self.name} ended: {self._last_words()}")
         return proc.family(self._popen.pid)
 
     @property
@@ -49,7 +56,8 @@ class Child:
     def wait_for(self, condition: Callable[[], bool]) -> None:
         """Until it is true of the started program; Trouble where it ends, or takes too long."""
         end = time.monotonic() + _START_S
-        while not condition():
+        # Looked at last: what is true may be another program's doing, which has the port that was meant for ours.
+        while not condition() or self.is_over:
             if self.is_over or time.monotonic() > end:
                 raise Trouble(f"{self.name} did not start: {self._last_words()}")
             time.sleep(0.02)
@@ -58,6 +66,11 @@ class Child:
         """After it ended by itself: Trouble where that was not well."""
         if self._popen.wait() != 0:
             raise Trouble(f"{self.name} failed: {self._last_words()}")
+
+    def interrupt(self) -> None:
+        """Ctrl-C, for a program that says its last words then; Trouble where it does not end well."""
+        self._popen.send_signal(signal.SIGINT)
+        self.finish()
 
     def stop(self) -> None:
         """SIGKILL to all of it: taking leave of ten thousand clients is not what is measured."""
@@ -76,8 +89,8 @@ def listens(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Below the range that connections take their own ports from."""
-    for port in range(21_000, 32_000):
+    """Below the range that connections take their own ports from. Any of them: another benchmark may run here."""
+    for port in random.sample(range(21_000, 32_000), 1000):
         with socket.socket() as listener:
             try:
                 listener.bind(("127.0.0.1", port))

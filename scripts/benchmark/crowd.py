@@ -63,7 +63,10 @@ class Crowd:
         """Turns until so many events came since the tally began and the writer has ended; how many are missing."""
         self.fleet.turn_until(lambda: self.tally.events >= expected and (writer is None or writer.is_over), within_s)
         if writer is not None:
-            writer.stop() if not writer.is_over else writer.finish()
+            if not writer.is_over:
+                writer.stop()
+                raise Trouble(f"{self._peer.name}: the writer was not done in {within_s:.0f} s")
+            writer.finish()
         return expected - self.tally.events
 
     def faults(self) -> int:

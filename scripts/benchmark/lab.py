@@ -25,12 +25,15 @@ POSTGRES = {
 
 
 class Lab:
-    """`quick` for numbers that show that it works, and nothing else; `rounds` how often each thing is measured."""
+    """`quick` for numbers that show that it works, and nothing else; `rounds` how often each thing is measured, and
+    `long_rounds` how often what takes long; `profile` whether it is also asked where the CPU time goes."""
 
-    def __init__(self, folder: Path, *, quick: bool, rounds: int) -> None:
+    def __init__(self, folder: Path, *, quick: bool, rounds: int, profile: bool = False) -> None:
         self.folder = folder
+        self.profile = profile
         self.quick = quick
         self.rounds = rounds
+        self.long_rounds = max(1, rounds - 1)
         # What else runs here makes every figure worse.
         self.load_before = os.getloadavg()[0]
         cores = sorted(os.sched_getaffinity(0))

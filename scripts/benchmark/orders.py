@@ -17,6 +17,9 @@ KINDS = ("ours", "notify", "none")
 # What peers listen on; the payload is the user, a line feed, and the JSON.
 NOTIFY_CHANNEL = "orders_changed"
 
+# The application_name of programs/writer.py.
+WRITER = "orderstream-bench-writer"
+
 # One more of each is filled by each update, and so it is called: what a check found odd would be longer for it.
 # Order n is that of user `u<n modulo users>`, by an id that can be computed from n.
 _FILL = """
@@ -59,6 +62,14 @@ class Orders:
             self.run(_NOTIFY)
         self._filled: set[tuple[int, int]] = set()
 
+    @property
+    def server_pid(self) -> int:
+        """The Postgres's, which all its sessions are children of."""
+        pid = self._postgres.pid
+        if pid is None:
+            raise Trouble("Postgres has ended")
+        return pid
+
     def run(self, sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         """Each statement in a transaction of its own."""
         return self._run_at(self.dsn, sql, parameters)
@@ -94,6 +105,15 @@ class Orders:
         command = [sys.executable, "-m", "scripts.benchmark.programs.writer", self.dsn, *map(str, options)]
         return Child(name, command, folder, core=core)
 
+    def end(self, writer: Child) -> None:
+        """Before it is done, and returns when what it had sent is committed, or never will be."""
+        writer.stop()
+        self.run(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
+            " where application_name = %s and datname = current_database()",
+            [WRITER],
+        )
+
     def listener(self, folder: Path, core: int | None, count: int = 0) -> Child:
         """programs/listener.py, listening by now; without a count it does so until it is stopped."""
         command = [sys.executable, "-m", "scripts.benchmark.programs.listener", self.dsn, str(count)]
@@ -110,7 +130,6 @@ class Orders:
         if found is None:
             raise Trouble("pgbench is not installed")
         options = ["-n", "-M", "prepared", "-f", str(script), "-c", str(clients), "-j", "1", "-T", str(round(seconds))]
-        (folder / "pgbench.log").unlink(missing_ok=True)
         return Child("pgbench", [found, *options, "-d", self.dsn], folder, core=core)
 
 

@@ -1,44 +1,61 @@
 """What was measured, round by round, and what is said of it: medians, spreads, and ratios within a round."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 
 class Results:
-    """Figures of one scenario: `add` one per round, of whom, of what."""
+    """Figures of one scenario: `add` one in a round, of whom, of what."""
 
     def __init__(self) -> None:
-        self._values: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._values: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+        self._round = 0
+
+    def rounds(self, count: int) -> Iterator[int]:
+        """Their numbers, from 1; what is added meanwhile is of that round."""
+        for self._round in range(1, count + 1):
+            yield self._round
 
     def add(self, who: str, what: str, value: float) -> None:
-        self._values[who, what].append(value)
+        self._values[who, what][self._round] = value
 
     def has(self, who: str, what: str) -> bool:
         return bool(self._values.get((who, what)))
 
     def of(self, who: str, what: str) -> list[float]:
-        """One figure a round, in the order of the rounds; empty where it was not measured."""
-        return self._values.get((who, what), [])
+        """One figure a round, in the order of the rounds in which it was measured."""
+        return list(self._values.get((who, what), {}).values())
 
     def median(self, who: str, what: str) -> float:
         return median(self.of(who, what))
 
     def ratios(self, who: str, other: str, what: str, other_what: str | None = None) -> list[float]:
         """Of `who` to `other`, each of the same round."""
-        theirs = self.of(other, other_what or what)
-        return [mine / its for mine, its in zip(self.of(who, what), theirs, strict=False) if its]
+        mine = self._values.get((who, what), {})
+        its = self._values.get((other, other_what or what), {})
+        return [mine[number] / its[number] for number in mine if its.get(number)]
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What was to be reached: `reached` in words, and whether that is enough; None where it was not measured."""
+    """`scenario` is the letter of the one that measures it; the limit itself is good enough."""
 
+    scenario: str
     name: str
-    wanted: str
-    reached: str
-    is_reached: bool
+    sign: str
+    limit: float
+    unit: str
+
+    @property
+    def wanted(self) -> str:
+        return f"{self.sign} {number(self.limit)} {self.unit}"
+
+    def is_reached(self, rounds: Sequence[float]) -> bool:
+        """By the median of them."""
+        reached = median(rounds)
+        return reached <= self.limit if self.sign == "≤" else reached >= self.limit
 
 
 @dataclass(frozen=True)
@@ -53,19 +70,16 @@ class Table:
 
 @dataclass
 class Section:
-    """One scenario's part of the report. `pictures` are SVG by their name; `missed` are events of ours that did not
-    come, or came twice: none is right."""
+    """One scenario's part of the report. `reached` has what each round came to, none where it was not measured;
+    `pictures` are SVG by their name; `missed` are events of ours that did not come, or came twice: none is right."""
 
     title: str
     how: str
     tables: list[Table] = field(default_factory=list)
-    goals: list[Goal] = field(default_factory=list)
+    reached: Mapping[Goal, Sequence[float]] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
     missed: int = 0
     notes: list[str] = field(default_factory=list)
-
-
-Scenario = Callable[..., Section]
 
 
 def number(value: float) -> str:
@@ -91,26 +105,3 @@ def spread(values: Sequence[float]) -> str:
 def times(values: Sequence[float]) -> str:
     """A ratio."""
     return f"{spread(values)} ×" if values else "–"
-
-
-def at_most(name: str, limit: float, values: Sequence[float], unit: str) -> Goal | None:
-    """A goal that the median must not be above."""
-    return _goal(name, f"≤ {number(limit)} {unit}", values, unit, lambda value: value <= limit)
-
-
-def at_least(name: str, limit: float, values: Sequence[float], unit: str) -> Goal | None:
-    """A goal that the median must not be below."""
-    return _goal(name, f"≥ {number(limit)} {unit}", values, unit, lambda value: value >= limit)
-
-
-def _goal(
-    name: str, wanted: str, values: Sequence[float], unit: str, is_enough: Callable[[float], bool]
-) -> Goal | None:
-    if not values:
-        return None
-    return Goal(name, wanted, f"{spread(values)} {unit}", is_enough(median(values)))
-
-
-def known(*goals: Goal | None) -> list[Goal]:
-    """Those that were measured."""
-    return [goal for goal in goals if goal is not None]

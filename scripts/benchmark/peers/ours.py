@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.request import urlopen
 
 import orderstream
 from orderstream.web import jwt
@@ -70,10 +71,22 @@ class Ours(Peer):
         environment = {f"ORDERSTREAM_{key.upper()}": str(value) for key, value in settings.items()}
         service = Child("orderstream", command, self.lab.folder, core=core, environment=environment)
         self.serve(service)
-        # The others have theirs on the ports behind it: all of them serve.
+        # The others have theirs on the ports behind it: all of them serve, and one numbers.
         service.wait_for(lambda: all(listens(self.admin_port + number) for number in range(self.processes)))
+        service.wait_for(lambda: self.is_numbered)
         if self.tls:
             self._put_nginx_in_front()
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether somebody numbers the events that it delivers: here, one of its processes."""
+        return self.metric("orderstream_sequencer_leading") > 0
+
+    def metric(self, name: str) -> float:
+        """The sum of its series, of all processes."""
+        pages = (urlopen(f"http://127.0.0.1:{self.admin_port + number}/metrics") for number in range(self.processes))
+        series = re.compile(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", re.MULTILINE)
+        return sum(float(value) for page in pages for value in series.findall(page.read().decode()))
 
     def streams(self, users: Iterable[str], tally: Tally, *, first: int = 0) -> list[OrderStream]:
         return [
@@ -107,6 +120,48 @@ class Ours(Peer):
         self.bridge.append(child)
         child.wait_for(lambda: listens(front))
         self.target = Target(f"https://127.0.0.1:{front}", verify=False)
+
+
+class BehindTls(Ours):
+    """What clients meet where a load balancer ends TLS."""
+
+    name = "orderstream behind TLS"
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(lab, tls=True)
+
+    @classmethod
+    def missing(cls) -> str | None:
+        absent = [name for name in ("nginx", "openssl") if program(name) is None]
+        return f"{', '.join(absent)} not installed" if absent else None
+
+
+class StartedAnew(Ours):
+    """One that is killed and started again before its clients come back: its memory is empty."""
+
+    name = "orderstream, started anew"
+
+
+class NumberedElsewhere(Ours):
+    """A second process: the first one, which nobody is connected to and whose cost is not counted, numbers."""
+
+    name = "orderstream, another process numbers"
+
+    def __init__(self, lab: Lab, **settings: object) -> None:
+        super().__init__(lab, **settings)
+        self._first = Ours(lab)
+
+    def start(self) -> None:
+        self._first.start()
+        super().start()
+
+    def stop(self) -> None:
+        super().stop()
+        self._first.stop()
+
+    @property
+    def is_numbered(self) -> bool:
+        return self._first.is_numbered
 
 
 def write_nginx(folder: Path, front_port: int, service_port: int) -> Path:

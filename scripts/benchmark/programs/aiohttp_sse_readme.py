@@ -1,5 +1,5 @@
 """aiohttp-sse as its README shows it: a handler that sends in a loop, here what comes out of a queue of its own, fed by
-one LISTEN through aiopg. On uvloop, which the README does not ask for."""
+one LISTEN through aiopg. On uvloop and with a long queue of connections, which the README does not ask for."""
 
 import asyncio
 import sys
@@ -50,4 +50,6 @@ if __name__ == "__main__":
     app.router.add_get("/stream/{user}", stream)
     app.cleanup_ctx.append(listening)
     uvloop.install()
-    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None, shutdown_timeout=1)
+    web.run_app(
+        app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None, shutdown_timeout=1, backlog=4096
+    )

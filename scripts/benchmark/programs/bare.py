@@ -7,6 +7,7 @@ of them to all. Anything else is a stream.
 import asyncio
 import random
 import sys
+from contextlib import suppress
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -51,6 +52,11 @@ class Client(asyncio.Protocol):
             publishing.add(asyncio.create_task(work))
         else:
             streams.append(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # One that published is in no list.
+        with suppress(ValueError):
+            streams.remove(self.transport)
 
 
 async def main() -> None:

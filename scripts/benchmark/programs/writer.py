@@ -1,4 +1,5 @@
-"""Updates random orders: `--per-s` single updates a second, or batches as fast as Postgres takes them."""
+"""Updates random orders: `--per-s` single updates a second, or batches as fast as Postgres takes them. Prints the
+seconds that it took."""
 
 import argparse
 import hashlib
@@ -6,8 +7,11 @@ import random
 import time
 import uuid
 from contextlib import closing
+from typing import Any
 
 import psycopg2
+
+from scripts.benchmark.orders import WRITER
 
 _ONE = "update public.orders set filled_quantity = filled_quantity + 1 where id = %s"
 _MANY = "update public.orders set filled_quantity = filled_quantity + 1 where id = any(%s::uuid[])"
@@ -26,22 +30,24 @@ def main() -> None:
     parser.add_argument("--orders", type=int, required=True, help="how many orders there are to choose from")
     parser.add_argument("--batch", type=int, default=1, help="orders in one transaction, each once")
     parser.add_argument("--per-s", type=float, default=0.0, help="transactions a second; 0: as many as can be")
-    parser.add_argument(
-        "--all-of", metavar="PREFIX", help="one update of all orders of the users named so; says seconds"
-    )
+    parser.add_argument("--all-of", metavar="PREFIX", help="one update of all orders of the users named so")
     chosen = parser.parse_args()
-    with closing(psycopg2.connect(chosen.dsn)) as session, session.cursor() as cursor:
+    with closing(psycopg2.connect(chosen.dsn, application_name=WRITER)) as session, session.cursor() as cursor:
         session.autocommit = True
         began = time.perf_counter()
         if chosen.all_of is not None:
             cursor.execute(_ALL, [chosen.all_of])
-            print(time.perf_counter() - began)
-            return
-        for number in range(chosen.count // chosen.batch):
-            if chosen.per_s:
-                time.sleep(max(0.0, began + number / chosen.per_s - time.perf_counter()))
-            ids = [order_id(chosen.first + n) for n in random.sample(range(chosen.orders), chosen.batch)]
-            cursor.execute(_ONE if chosen.batch == 1 else _MANY, [ids[0] if chosen.batch == 1 else ids])
+        else:
+            write(cursor, chosen, began)
+        print(time.perf_counter() - began)
+
+
+def write(cursor: Any, chosen: argparse.Namespace, began: float) -> None:
+    for number in range(chosen.count // chosen.batch):
+        if chosen.per_s:
+            time.sleep(max(0.0, began + number / chosen.per_s - time.perf_counter()))
+        ids = [order_id(chosen.first + n) for n in random.sample(range(chosen.orders), chosen.batch)]
+        cursor.execute(_ONE if chosen.batch == 1 else _MANY, [ids[0] if chosen.batch == 1 else ids])
 
 
 if __name__ == "__main__":

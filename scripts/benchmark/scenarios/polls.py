@@ -28,9 +28,9 @@ def run(lab: Lab) -> Section:
     waiting, events = lab.few(5000, 400), lab.few(15_000, 2000)
     results, missed = Results(), 0
     peers = installed((Ours, Nchan))
-    for number in range(lab.rounds):
+    for number in results.rounds(lab.long_rounds):
         for peer_class in peers:
-            lab.say(f"  round {number + 1}, {peer_class.name}: {waiting} polls wait, {events} are answered")
+            lab.say(f"  round {number}, {peer_class.name}: {waiting} polls wait, {events} are answered")
             missed += lab.attempt(peer_class.name, partial(_measure, lab, peer_class, waiting, events, results))
     names = [peer.name for peer in peers]
     return Section(
