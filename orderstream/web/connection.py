@@ -21,6 +21,8 @@ from orderstream.web.sockets import bound_sending, has_unsent, reset
 # What a client may go on to send of a request that is answered already, so that it can read the answer.
 _LINGERING_S = 1.0
 _HEAD_END = b"\r\n\r\n"
+# Of a head, while its request is under way. Longer ones are read each time.
+_MOST_KEPT_BYTES = 4096
 # Of a body on the wire, over its own: what chunks and their extensions may add (RFC 9112 section 7.1.1), which no
 # handler is shown.
 _MOST_OVERHEAD = 2
@@ -107,6 +109,7 @@ class Connection(web.RequestHandler):
         "_handed",
         "_head_bytes",
         "_head_deadline",
+        "_is_alone",
         "_last_bytes",
         "_others",
         "_send_deadline",
@@ -143,7 +146,8 @@ class Connection(web.RequestHandler):
         self._handed = False
         # How many of its requests.
         self._answered = 0
-        # That of the request under way, as it came; empty where bytes of another came with it, or behind it.
+        # Whether the request under way came whole, and nothing with it or behind it; and its head, if it is kept.
+        self._is_alone = False
         self.head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -172,7 +176,7 @@ class Connection(web.RequestHandler):
     @property
     def is_clear(self) -> bool:
         """Whether it is open, and nothing but a head was received since the last answer."""
-        return bool(self.head) and self._socket is not None and not self._socket.is_closing()
+        return self._is_alone and self._socket is not None and not self._socket.is_closing()
 
     def hand_over(self, heir: Heir) -> None:
         """The connection is the heir's from now on. To aiohttp its client has left, but for the handler that calls
@@ -217,8 +221,9 @@ class Connection(web.RequestHandler):
         was_idle = known == self._answered and self._last_bytes == _HEAD_END
         self._last_bytes = (self._last_bytes + data[-len(_HEAD_END) :])[-len(_HEAD_END) :]
         super().data_received(data)
-        is_alone = was_idle and self._request_count == known + 1 and data.find(_HEAD_END) == len(data) - len(_HEAD_END)
-        self.head = data if is_alone else b""
+        ends = data.find(_HEAD_END) + len(_HEAD_END)
+        self._is_alone = was_idle and self._request_count == known + 1 and ends == len(data)
+        self.head = data if self._is_alone and len(data) <= _MOST_KEPT_BYTES else b""
         if self._request_count > known:
             self._head_arrived()
             if self._messages:
@@ -259,6 +264,8 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Raised outside of the middlewares, such as 417."""
         self._answered += 1
+        # An idle connection keeps nothing of it.
+        self._is_alone, self.head = False, b""
         if self._handed:
             return resp, True
         if isinstance(resp, web.HTTPException) and resp.status >= 400:

@@ -34,12 +34,9 @@ from orderstream.web.polls import POLLS, Asker, Poll, Polls, response
 from orderstream.web.request_ids import HEADER, is_named, made_id
 from orderstream.web.sockets import has_unsent, reset
 
-# Heads that are longer are not kept, but read each time.
-_MOST_KEPT_BYTES = 4096
 # Of what comes behind a poll that is held: the rest is left in the kernel.
 _MOST_BEHIND_BYTES = 65_536
-
-
+# Of answers, one for each origin that asks.
 _MOST_HEADS = 64
 # A loop's clock and its timers may differ by as much.
 _MOMENT_S = 0.002
@@ -258,7 +255,7 @@ class HeldPoll(Poll, Heir):
 def _around(request: web.Request, head: bytes, cursor: str | None) -> tuple[bytes, bytes]:
     """What is before the cursor and after it in the request, both empty where it is not to be compared: it has another
     form, or names itself."""
-    if cursor is None or parse_cursor(cursor) is None or len(head) > _MOST_KEPT_BYTES or is_named(request):
+    if cursor is None or parse_cursor(cursor) is None or is_named(request):
         return b"", b""
     sent, parts = request.headers.getall("If-None-Match"), head.split(cursor.encode())
     if sent not in ([f'W/"{cursor}"'], [f'"{cursor}"']) or len(parts) != 2:

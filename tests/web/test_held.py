@@ -86,6 +86,21 @@ async def test_other_request_on_the_connection_is_answered_by_the_application(se
     assert await held(served, line, 1) is not first
 
 
+async def test_long_request_is_held_but_not_kept() -> None:
+    """The next one, though the same, is read."""
+    async with edge() as served:
+        line, long = await served.line(), asked(0).replace(b"Host:", b"Filler: " + b"x" * 4096 + b"\r\nHost:")
+        line.send(long)
+        await eventually(lambda: bool(list(served.hub.subscribers())))
+        [first] = served.hub.subscribers()
+        assert isinstance(first.outlet, HeldPoll)
+        served.store.place("u1")
+        await answer(line)
+        line.send(long)
+        assert (await answer(line)).status == 200
+        assert first.outlet not in served.connections._open
+
+
 @pytest.mark.parametrize("at_once", [True, False], ids=["at-once", "later"])
 async def test_requests_behind_a_poll_are_answered_after_it(at_once: bool) -> None:
     """Whether they came with it or while it was held, in their order."""
@@ -105,14 +120,14 @@ async def test_requests_behind_a_poll_are_answered_after_it(at_once: bool) -> No
 
 async def test_flood_behind_a_poll_is_left_in_the_kernel_and_answered_after_it() -> None:
     """What is kept of it is bounded, and nothing of it is lost."""
-    async with edge(limits=LimitSettings(requests_per_address_per_minute=100_000)) as served:
-        line, one = await served.line(), request("/v1/orders/none", None)
+    async with edge() as served:
+        line, one = await served.line(), request("/v1/orders/none", None, Filler="x" * 4096)
         poll = await held(served, line, 0)
-        line.send(one * 10_000)
+        line.send(one * 200)
         await eventually(lambda: len(poll._behind) > 65_536)
         assert len(poll._behind) < 2 * 262_144
         served.store.place("u1")
-        answers = [await answer(line) for _ in range(10_001)]
+        answers = [await answer(line) for _ in range(201)]
     assert {told.status for told in answers[1:]} == {401}
 
 
