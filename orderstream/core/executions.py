@@ -19,7 +19,7 @@ import msgspec
 # Sums are exact or an error (ArithmeticError): one that was rounded in silence would be called a wrong one. Postgres'
 # numeric holds more digits than this; no quantity does.
 EXACT = Context(prec=300, traps=[Inexact, InvalidOperation])
-# As JSON gives it: a whole one is three times as quick to read, and to count with.
+# As JSON gives it: a whole one is read in less than half of the time.
 Number = int | Decimal
 # A mean goes on for ever: ten decimals, two more than the finest tick traded and rounded like money.
 _MEAN_STEP = Decimal("1e-10")
