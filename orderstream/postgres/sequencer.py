@@ -24,7 +24,7 @@ import msgspec
 import structlog
 
 from orderstream.core.checker import Change
-from orderstream.core.events import SequencedEvent
+from orderstream.core.events import SequencedEvent, turns
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter
 from orderstream.postgres.connections import PREPARE, Row, Session
@@ -226,7 +226,7 @@ class Sequencer:
         )
         # None where a new epoch began meanwhile: then there is nothing to tell of what was taken.
         if numbers:
-            self._tell(_sequenced(taken, numbers, checked))
+            await self._tell(_sequenced(taken, numbers, checked))
         return len(numbers)
 
     async def _judged(self, session: Session, judge: Judge, taken: Sequence[_Taken]) -> dict[int, str]:
@@ -234,15 +234,20 @@ class Sequencer:
         checked: dict[int, str] = {}
         for whole in (True, False):
             places = [place for place, one in enumerate(taken) if one.whole == whole]
-            changes = [Change(one.xid, one.user_id, one.order_id, one.name, one.body) for one in map(taken.__getitem__, places)]
+            changes = [
+                Change(one.xid, one.user_id, one.order_id, one.name, one.body) for one in map(taken.__getitem__, places)
+            ]
             if changes:
                 checks = await judge.judge(partial(self._ask, session), changes, whole=whole)
                 checked |= {places[place]: msgspec.json.encode(check).decode() for place, check in checks.items()}
         return checked
 
-    def _tell(self, batch: Sequence[SequencedEvent]) -> None:
+    async def _tell(self, batch: Sequence[SequencedEvent]) -> None:
         self._meter.sequenced(batch)
-        self._handover(batch)
+        for turn in turns(batch):
+            # What is not handed over since we are cancelled here, the follower reads.
+            self._handover(turn)
+            await asyncio.sleep(0)
 
     async def _sleep(self, session: Session, judge: Judge) -> None:
         """Returns when there may be work."""

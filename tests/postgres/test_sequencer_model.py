@@ -58,7 +58,8 @@ class Writer:
                 self._new = [order_id for (order_id,) in at.fetchall()]
             else:
                 at.execute(
-                    "update public.orders set filled_quantity = filled_quantity + 1 where id = any (%s::uuid[])", [known]
+                    "update public.orders set filled_quantity = filled_quantity + 1 where id = any (%s::uuid[])",
+                    [known],
                 )
 
     def commit(self) -> None:
