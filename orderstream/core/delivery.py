@@ -161,8 +161,8 @@ class Delivery:
         return self._follow(log, max_bytes)
 
     def keeps_up(self, log: ChannelLog, seq: int) -> bool:
-        """Whether a live client lacks just what follows `seq` in a warm log; then all of it counts as handed out, and is
-        to be given to the transport."""
+        """Whether a live client lacks just what follows `seq` in a warm log; then all of it counts as handed out, and
+        is to be given to the transport."""
         if self.position != seq or self.state is not State.LIVE or self._epoch != log.epoch:
             return False
         self.position = log.head

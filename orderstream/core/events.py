@@ -1,8 +1,13 @@
 """An event: one numbered fact about a user's orders, as the sequencer gave it and as it goes out."""
 
+from collections.abc import Iterator, Sequence
+
 import msgspec
 
 from orderstream.core.frames import event_frame, frame_body
+
+# Published at once: a few milliseconds of the loop's time.
+TURN_EVENTS = 250
 
 
 class SequencedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -49,3 +54,8 @@ def encoded(row: SequencedEvent) -> Event:
     """The event that a row is."""
     epoch, seq, name = row.epoch, row.seq, row.name
     return Event(epoch, seq, name, event_frame(epoch, seq, name, row.body), row.written_at)
+
+
+def turns(events: Sequence[SequencedEvent]) -> Iterator[Sequence[SequencedEvent]]:
+    """The same, so many at a time as are published at once: whoever has many lets others have their turn in between."""
+    return (events[at : at + TURN_EVENTS] for at in range(0, len(events), TURN_EVENTS))

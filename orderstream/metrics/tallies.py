@@ -33,7 +33,7 @@ class Latencies:
         self.sum_s += seconds
 
     def observe_all(self, seconds: list[float]) -> None:
-        """The same for many, which are left in another order: one look for each bucket in place of one for each value."""
+        """The same for many, which are left in another order: one look for each bucket, not one for each value."""
         if not seconds:
             return
         seconds.sort()

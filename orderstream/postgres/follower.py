@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from orderstream.core.events import SequencedEvent
+from orderstream.core.events import SequencedEvent, turns
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter, Publisher
 from orderstream.postgres.connections import PREPARE, Session
@@ -22,7 +22,7 @@ _log = structlog.get_logger()
 _PROBE = "probe"
 _POSITION = re.compile("[0-9]{1,19}")
 _RETRY_S = 0.25
-# How long a handover may come after its notification.
+# How long a handover may come after its notification, or a turn of it after the one before.
 _HANDOVER_S = 0.01
 _PAGE_EVENTS = 1000
 
@@ -98,8 +98,10 @@ class Follower:
             _log.info("follower-connected", position=self._position)
             while True:
                 payloads = await session.notified(self._probe_s) or await self._probed(session)
-                if self._is_news(payloads) and self._leading():
-                    # It overtakes the sequencer's own answer, which brings the same events without a query.
+                known = None
+                while self._is_news(payloads) and "" not in payloads and self._leading() and known != self._position:
+                    # It overtakes the sequencer's own answer, which brings the same events without a query, in turns.
+                    known = self._position
                     await asyncio.sleep(_HANDOVER_S)
                 if self._is_news(payloads):
                     while await self._read(session):
@@ -138,8 +140,6 @@ class Follower:
             raise DatabaseUnavailable("there is no epoch: a restore may be under way")
         epoch, head = rows[0][0], rows[0][1]
         batch = [SequencedEvent(*row[2:]) for row in rows if row[2] is not None]
-        if batch and self._permitted is not None:
-            await self._permitted.wait()
         if asked_after is None:
             self._position = head
         elif head < asked_after:
@@ -150,8 +150,12 @@ class Follower:
             await session.fetch(query("renounce_epoch"), {"epoch": epoch})
             return True
         else:
-            # The sequencer may have handed over some of them meanwhile.
-            self._publish([event for event in batch if event.position > (self._position or 0)])
+            for turn in turns(batch):
+                if self._permitted is not None:
+                    await self._permitted.wait()
+                # The sequencer may have handed over some of them meanwhile.
+                self._publish([event for event in turn if event.position > (self._position or 0)])
+                await asyncio.sleep(0)
         if len(batch) < _PAGE_EVENTS:
             self._publisher.renew(epoch)
         return len(batch) == _PAGE_EVENTS

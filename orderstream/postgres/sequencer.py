@@ -24,7 +24,7 @@ import msgspec
 import structlog
 
 from orderstream.core.checker import Change
-from orderstream.core.events import SequencedEvent
+from orderstream.core.events import SequencedEvent, turns
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter
 from orderstream.postgres.connections import PREPARE, Row, Session
@@ -79,8 +79,9 @@ class _Taken:
     _are_whole: Sequence[bool]
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        columns = zip(*rows, strict=True) if rows[0][4] is not None else [()] * len(rows[0])
-        *_, self.ids, xids, self._user_ids, order_ids, self._names, self._bodies, self._written_at, self._are_whole = columns
+        columns = list(zip(*rows, strict=True)) if rows[0][4] is not None else [()] * len(rows[0])
+        *_, self.ids, xids, self._user_ids, order_ids, self._names, self._bodies = columns[:-2]
+        self._written_at, self._are_whole = columns[-2:]
         self._changes = list(map(Change, xids, self._user_ids, order_ids, self._names, self._bodies))
 
     def changes(self, *, whole: bool) -> tuple[Sequence[int], Sequence[Change]]:
@@ -245,7 +246,7 @@ class Sequencer:
         )
         # None where a new epoch began meanwhile: then there is nothing to tell of what was taken.
         if numbers:
-            self._tell(taken.numbered(numbers, checked))
+            await self._tell(taken.numbered(numbers, checked))
         return len(numbers)
 
     async def _judged(self, session: Session, judge: Judge, taken: _Taken) -> dict[int, str]:
@@ -258,9 +259,12 @@ class Sequencer:
                 checked |= {places[place]: msgspec.json.encode(check).decode() for place, check in checks.items()}
         return checked
 
-    def _tell(self, batch: Sequence[SequencedEvent]) -> None:
+    async def _tell(self, batch: Sequence[SequencedEvent]) -> None:
         self._meter.sequenced(batch)
-        self._handover(batch)
+        for turn in turns(batch):
+            # What is not handed over since we are cancelled here, the follower reads.
+            self._handover(turn)
+            await asyncio.sleep(0)
 
     async def _sleep(self, session: Session, judge: Judge) -> None:
         """Returns when there may be work."""

@@ -1,10 +1,11 @@
 """Following: every event once and in order, through lost connections, hand-overs and holes."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from orderstream.core.events import SequencedEvent
+from orderstream.core.events import TURN_EVENTS, SequencedEvent
 from orderstream.postgres import follower as follower_module
 from orderstream.postgres.connections import Session
 from orderstream.postgres.follower import Follower
@@ -51,6 +52,24 @@ async def test_it_begins_at_the_newest_event(database: str, recorder: Recorder, 
     assert recorder.positions == [6, 7]
     assert recorder.epochs == [recorder.events[0].epoch]
     assert recorder.forgot == 0
+
+
+async def test_many_events_are_published_in_turns(
+    database: str, recorder: Recorder, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for the loop has it in between."""
+    ran: list[int] = []
+
+    def publish(batch: Sequence[SequencedEvent]) -> None:
+        recorder.events.extend(batch)
+        asyncio.get_running_loop().call_soon(lambda: ran.append(len(recorder.events)))
+
+    monkeypatch.setattr(recorder, "publish", publish)
+    async with following(follower):
+        commit(database, 1, 2 * TURN_EVENTS + 1)
+        await eventually(lambda: len(ran) == 3)
+    assert ran == [TURN_EVENTS, 2 * TURN_EVENTS, 2 * TURN_EVENTS + 1]
+    assert recorder.positions == list(range(1, 2 * TURN_EVENTS + 2))
 
 
 async def test_events_committed_while_its_connection_is_gone_come_once(

@@ -82,7 +82,7 @@ def test_step_without_work_writes_nothing(at: cursor, steps: Steps) -> None:
 
 @pytest.mark.parametrize("max_events", [1, 7, 50, 51])
 def test_window_larger_than_a_step_keeps_order_and_loses_nothing(at: cursor, steps: Steps, max_events: int) -> None:
-    """A transaction is numbered over several steps; what its users are told of that commits meanwhile comes after it."""
+    """A transaction is numbered over several steps; what commits meanwhile for its users comes after it."""
     insert_orders(at, ["ann", "bob"], 50)
     ann, bob = outbox_bodies(at, "ann"), outbox_bodies(at, "bob")
     handed = steps.take(max_events)

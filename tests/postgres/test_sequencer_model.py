@@ -18,11 +18,12 @@ from orderstream.postgres.queries import query
 from tests.faults.audit import AUDIT, committed
 from tests.faults.clients import fact_of, loads
 from tests.faults.history import Arrived, Opened, Received, violations
-from tests.postgres.feed import Steps, insert_order, opened, run
+from tests.postgres.feed import Steps, insert_order, insert_orders, opened, run
 from tests.system.clients import Frame
 
 USERS = ["ann", "ben", "cid"]
 WRITERS = st.integers(0, 1)
+MANY = 5
 # Of a step: mostly fewer than wait, so that some are left for the next.
 SIZES = st.integers(1, 6)
 
@@ -47,13 +48,19 @@ class Writer:
             else:
                 self._new.append(insert_order(at, user))
 
-    def write_all(self) -> None:
-        """All of its orders in one statement: more than some steps take, and several users'."""
+    def write_many(self, user: str) -> None:
+        """More in one statement than most steps take: five new orders, or all that there are by now."""
+        known = self._orders + self._new
         with self._session.cursor() as at:
-            at.execute(
-                "update public.orders set filled_quantity = filled_quantity + 1 where id = any (%s::uuid[])",
-                [self._orders + self._new],
-            )
+            if len(known) < MANY:
+                insert_orders(at, [user], MANY)
+                at.execute("select id::text from public.orders where xmin = pg_current_xact_id()::xid and version = 1")
+                self._new = [order_id for (order_id,) in at.fetchall()]
+            else:
+                at.execute(
+                    "update public.orders set filled_quantity = filled_quantity + 1 where id = any (%s::uuid[])",
+                    [known],
+                )
 
     def commit(self) -> None:
         self._session.commit()
@@ -93,10 +100,10 @@ class Numbering(RuleBasedStateMachine):
         if commits:
             self._writers[number].commit()
 
-    @rule(number=WRITERS, commits=st.booleans())
-    def writes_many(self, number: int, commits: bool) -> None:
-        """A statement about all orders of a session."""
-        self._writers[number].write_all()
+    @rule(number=WRITERS, user=st.sampled_from(USERS), commits=st.booleans())
+    def writes_many(self, number: int, user: str, commits: bool) -> None:
+        """A statement that is large."""
+        self._writers[number].write_many(user)
         if commits:
             self._writers[number].commit()
 

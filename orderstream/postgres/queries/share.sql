@@ -35,6 +35,7 @@ rest as materialized (
 wanted as materialized (
     select id from small union all (select id from rest order by id limit $2)
 ),
+-- The lowest that is not wanted. One that is wanted and has to wait lies above it.
 beyond as materialized (
     select case when count(*) > $2 then max(id) end as id from rest
 ),
@@ -52,12 +53,11 @@ users as materialized (
         order by o.id limit 1) as beyond
     from (select distinct user_id from candidates) u
 ),
-judged as materialized (
+cut as materialized (
     select c.*, u.beyond is null as whole, u.beyond is null or c.id < u.beyond as taken
     from candidates c join users u using (user_id)
 )
-select p.id, pg_current_snapshot()::text, true,
-       (select least((select min(id) from judged where not taken), (select id from beyond)) - 1),
-       j.id, j.xid::text, j.user_id, j.order_id, j.event, j.body, extract(epoch from j.written_at)::float8, j.whole
-from previous p left join judged j on j.taken
-order by j.id
+select p.id, pg_current_snapshot()::text, true, (select id - 1 from beyond),
+       c.id, c.xid::text, c.user_id, c.order_id, c.event, c.body, extract(epoch from c.written_at)::float8, c.whole
+from previous p left join cut c on c.taken
+order by c.id
