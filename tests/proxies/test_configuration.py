@@ -16,12 +16,15 @@ from tests.system.tables import write_orders
 OURS = Settings()
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(("tls", "services"), [(False, 2), (True, 3)], ids=["plain", "tls-and-three-services"])
 @pytest.mark.usefixtures("certificate")
-def test_file_is_valid(proxy: Write, tls: bool, tmp_path: Path) -> None:
+def test_file_is_valid(proxy: Write, tls: bool, services: int, tmp_path: Path) -> None:
     """As the program itself says, without a warning about what is in the file."""
     checked = subprocess.run(
-        proxy(Front(tmp_path, tls=tls), (Address(), Address())).check, capture_output=True, text=True, timeout=30
+        proxy(Front(tmp_path, tls=tls), [Address() for _ in range(services)]).check,
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
     assert checked.returncode == 0, checked.stderr
     assert not re.search(r"\[(warn|WARNING)\].*\.(conf|cfg):", checked.stderr, re.IGNORECASE), checked.stderr

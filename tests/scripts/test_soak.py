@@ -74,7 +74,7 @@ async def test_short_soak_holds_what_the_long_one_does() -> None:
     """Streams and polls at two services, of which some come and go: nothing lost, nothing that grew, no complaint."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "scripts.soaking", "--minutes", "0.1", "--streams", "200", "--polls", "20"),
-        *("--changes-per-s", "50", "--leave-per-s", "10"),
+        *("--changes-per-s", "20", "--leave-per-s", "10"),
         env=os.environ,
         cwd=ROOT,
         stdout=subprocess.PIPE,
