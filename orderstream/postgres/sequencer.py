@@ -44,6 +44,8 @@ _RING_GRACE_S = 0.1
 _RETRY_S = 0.25
 # How long a leader that is stopped takes at most over its last words.
 _LEAVE_S = 1.0
+# As much of `batch_max_events` is a step larger than the one before, after one that the database had no time for.
+_RISE = 1 / 20
 # After an error that trying again will hardly mend.
 _FAILED_RETRY_S = 2.0
 
@@ -125,6 +127,7 @@ class Sequencer:
         self._settings = settings
         self._handover = handover
         self._meter = meter
+        self._most_events = settings.batch_max_events
         self.leading = False
         self.trouble: str | None = None
         """Why this process could not number the last time that it was to; None where it could, or another leads."""
@@ -217,8 +220,17 @@ class Sequencer:
             raise
 
     async def _step(self, session: Session, judge: Judge, *, rises: bool = False) -> int:
-        """Numbers what is new, and hands it over; says how many. Who `rises` lets go of DOORBELL at its beginning."""
-        most = self._settings.batch_max_events
+        """Numbers what is new, and hands it over; says how many. Who `rises` lets go of DOORBELL at its beginning.
+
+        A step that failed is tried again at half its size: it may have been too much for its time, and would be again.
+        """
+        most, self._most_events = self._most_events, max(1, self._most_events // 2)
+        numbered = await self._number(session, judge, most, rises=rises)
+        most_ever = self._settings.batch_max_events
+        self._most_events = min(most_ever, most + max(1, int(most_ever * _RISE)))
+        return numbered
+
+    async def _number(self, session: Session, judge: Judge, most: int, *, rises: bool) -> int:
         rows = await self._ask(session, f"execute take ({most}, {rises})")
         if not rows:
             raise DatabaseUnavailable("there is no checkpoint: a restore may be under way")

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from psycopg2.extensions import cursor
 from orderstream.core.checker import Checker
 from orderstream.core.events import SequencedEvent
 from orderstream.postgres.queries import query
+from orderstream.postgres.sequencer import share_of
 from tests.postgres.feed import (
     Steps,
     assert_dense,
@@ -361,3 +363,23 @@ def test_epoch_that_begins_within_a_step_ends_it(at: cursor, steps: Steps) -> No
     assert steps.number(seen) == []
     insert_orders(at, ["ann"], 1)
     assert [event.seq for event in steps.take()] == [1]
+
+
+async def test_step_that_takes_too_long_is_followed_by_one_of_half_its_size(database: str) -> None:
+    """A database that is slower than the time-out allows for a whole step is not asked for as much again and again."""
+    slow = "begin perform pg_sleep(0.02); return new; end"
+    run(
+        database,
+        f"create function public.slow() returns trigger language plpgsql as $$ {slow} $$;"
+        "create trigger slow before insert on orderstream.events for each row execute function public.slow()",
+    )
+    with opened(database) as writer:
+        for _ in range(128):
+            insert_order(writer.cursor(), "ann")
+    async with sequencing(database, batch_max_events=64, query_timeout_s=1.0) as numbered:
+        await eventually(lambda: len(committed_events(database)) == 128)
+    assert numbered.meter.counts["database_error"] >= 1
+    positions = [position for (position,) in run(database, "select position from orderstream.checkpoints order by id")]
+    sizes = [after - before for before, after in pairwise(positions) if after > before]
+    # What was given up may have come to its end by itself.
+    assert sizes[0] <= 32 or sizes[1] <= share_of(32)
