@@ -76,7 +76,7 @@ async def test_leader_killed_under_writers_loses_and_repeats_nothing(database: s
     """Its session is ended again and again, in mid-flight; steps are small, so windows are open when it dies."""
     with opened(database) as session, session.cursor() as at:
         insert_orders(at, ["ann", "bob", "cid", "dan"], 12)
-    async with sequencing(database, batch_max_events=3) as one, sequencing(database, batch_max_events=3) as other:
+    async with sequencing(database, batch_max_events=12) as one, sequencing(database, batch_max_events=12) as other:
         writing = asyncio.gather(*(asyncio.to_thread(work, database, seed, 150) for seed in range(4)))
         kills = 0
         while not writing.done() or kills < 10:
@@ -87,7 +87,7 @@ async def test_leader_killed_under_writers_loses_and_repeats_nothing(database: s
                 lambda: one.meter.counts["took_over"] + other.meter.counts["took_over"] > took_over  # noqa: B023
             )
         committed = 12 + sum(await writing)
-        # Three at a time, each with its flush to disk.
+        # Three of those that wait for long at a time, each time with its flush to disk.
         await eventually(lambda: len(committed_events(database)) >= committed, within_s=60)
     events = committed_events(database)
     assert len(events) == committed
