@@ -26,7 +26,8 @@ from orderstream.core.delivery import (
     Wait,
 )
 from orderstream.core.events import Event, SequencedEvent, encoded
-from orderstream.core.log import ChannelLog, ChannelPage
+from orderstream.core.groups import joined, left, members
+from orderstream.core.log import ChannelLog, ChannelPage, LogBounds
 from orderstream.errors import Unavailable
 from orderstream.ports import Meter, Outlet, Store, StreamOutlet
 
@@ -55,18 +56,28 @@ class HubLimits(msgspec.Struct, frozen=True):
     load_retry_s: float = 1.0
 
 
-class Channel:
-    """One user's log and subscribers in this process."""
+class Channel(ChannelLog):
+    """One user's log in this process, and who follows it."""
 
-    __slots__ = ("idle_since", "loading", "log", "subscribers", "user_id")
+    __slots__ = ("_group", "loading", "user_id")
 
-    def __init__(self, user_id: str, log: ChannelLog) -> None:
+    def __init__(self, user_id: str, bounds: LogBounds) -> None:
+        super().__init__(bounds)
         self.user_id = user_id
-        self.log = log
         self.loading = False
-        self.idle_since = 0.0
-        # Mostly one.
-        self.subscribers: tuple[Subscriber, ...] = ()
+        self._group: Any = None
+
+    @property
+    def subscribers(self) -> "tuple[Subscriber, ...]":
+        """As they are now."""
+        return members(self._group)
+
+    def add(self, subscriber: "Subscriber") -> None:
+        self._group = joined(self._group, subscriber)
+
+    def remove(self, subscriber: "Subscriber") -> None:
+        """It may be gone already."""
+        self._group = left(self._group, subscriber)
 
 
 class Subscriber:
@@ -86,7 +97,7 @@ class Subscriber:
 
     def pump(self) -> None:
         """Sends what there is; starts the read that delivery asks for. Never waits."""
-        outlet, delivery, log = self.outlet, self.delivery, self.channel.log
+        outlet, delivery, log = self.outlet, self.delivery, self.channel
         while outlet.ready:
             action = delivery.advance(log)
             if delivery.source is not None:
@@ -107,7 +118,7 @@ class Subscriber:
         to them. None before anything is known."""
         if self.delivery.state is State.LOADING:
             return None
-        cursor, known = self.channel.log.cursor, self.delivery.known
+        cursor, known = self.channel.cursor, self.delivery.known
         return max(cursor, known) if self.delivery.state is State.LIVE and known is not None else known
 
     def close(self) -> None:
@@ -125,7 +136,7 @@ class StreamSubscriber(Subscriber):
     outlet: StreamOutlet
 
     def tell(self, seq: int, frames: bytes) -> bool:
-        if self.outlet.ready and self.delivery.keeps_up(self.channel.log, seq):
+        if self.outlet.ready and self.delivery.keeps_up(self.channel, seq):
             self.outlet.write(frames)
             return True
         return False
@@ -144,10 +155,11 @@ class Hub:
         self._store = store
         self._meter = meter
         self._limits = limits
+        self._bounds = LogBounds(limits.log_max_events, limits.log_max_bytes)
         self._clock = clock or asyncio.get_running_loop().time
         self._channels: dict[str, Channel] = {}
-        # Those without subscribers, the longest idle first.
-        self._idle: dict[str, Channel] = {}
+        # When those without subscribers lost the last one, the longest idle first.
+        self._idle: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         window_s, max_keys = limits.load_window_s, limits.load_max_users
         self._pages = Collector(self._fetch_pages, window_s=window_s, max_keys=max_keys)
@@ -169,7 +181,7 @@ class Hub:
             raise Unavailable("this process is being stopped", retry_after_s=1.0)
         channel = self._channels.get(user_id) or self._open(user_id)
         subscriber = kind(self, channel, Delivery(cursor), outlet)
-        channel.subscribers = (*channel.subscribers, subscriber)
+        channel.add(subscriber)
         self._idle.pop(user_id, None)
         self._load_if_wanted(channel)
         return subscriber
@@ -177,10 +189,9 @@ class Hub:
     def leave(self, subscriber: Subscriber) -> None:
         """Called by `Subscriber.close`."""
         channel = subscriber.channel
-        channel.subscribers = tuple(one for one in channel.subscribers if one is not subscriber)
+        channel.remove(subscriber)
         if not channel.subscribers:
-            channel.idle_since = self._clock()
-            self._idle[channel.user_id] = channel
+            self._idle[channel.user_id] = self._clock()
 
     def resumed(self, delivery: Delivery) -> None:
         """Called once for each delivery that goes on after its client's cursor."""
@@ -202,7 +213,7 @@ class Hub:
         """The user's event of `cursor`, where it is in memory: the table is not asked. `user_id` is the authenticated
         user (I6)."""
         channel = self._channels.get(user_id)
-        return None if channel is None else channel.log.event(cursor)
+        return None if channel is None else channel.event(cursor)
 
     @property
     def channel_count(self) -> int:
@@ -211,7 +222,7 @@ class Hub:
     @property
     def log_bytes(self) -> int:
         """Of all events that are held. It looks at every channel: for a scrape, not for an event."""
-        return sum(channel.log.size_bytes for channel in self._channels.values())
+        return sum(channel.size_bytes for channel in self._channels.values())
 
     # Publisher
 
@@ -223,7 +234,7 @@ class Hub:
             if row.epoch != self.epoch:
                 self.renew(row.epoch)
             channel = channels.get(row.user_id)
-            if channel is not None and channel.log.append(event := encoded(row)):
+            if channel is not None and channel.append(event := encoded(row)):
                 news.setdefault(channel, []).append(event)
         told: list[tuple[Sequence[Event], int]] = []
         for channel, events in news.items():
@@ -237,11 +248,11 @@ class Hub:
 
     def _tell(self, channel: Channel, events: Sequence[Event]) -> int:
         """Their newest events, to all of a channel's subscribers; how many were simply written to."""
-        if not channel.log.warm:
+        if not channel.warm:
             self._load_if_wanted(channel)
             return 0
         # As it is warm, all of them follow what was known before.
-        seq, frames = events[0].seq - 1, _joined(events)
+        seq, frames = events[0].seq - 1, _in_one(events)
         told = 0
         for subscriber in channel.subscribers:
             if len(frames) <= _MOST_TOLD_BYTES and subscriber.tell(seq, frames):
@@ -263,7 +274,7 @@ class Hub:
 
     def _chill(self) -> None:
         for channel in list(self._channels.values()):
-            channel.log.chill()
+            channel.chill()
             self._load_if_wanted(channel)
 
     # Keeping
@@ -271,7 +282,7 @@ class Hub:
     def sweep(self) -> None:
         """Drops channels that nobody came back to within the grace time."""
         limit = self._clock() - self._limits.channel_grace_s
-        while self._idle and next(iter(self._idle.values())).idle_since < limit:
+        while self._idle and next(iter(self._idle.values())) < limit:
             self._evict()
 
     async def close(self) -> None:
@@ -321,7 +332,7 @@ class Hub:
 
     async def _read_channel(self, subscriber: Subscriber) -> None:
         channel = subscriber.channel
-        await self._load_page(channel, channel.log.head)
+        await self._load_page(channel, channel.head)
         subscriber.delivery.read_over()
         self._wake(channel)
 
@@ -331,7 +342,7 @@ class Hub:
         page = await self._pages.get((channel.user_id, after))
         # One that was asked for before all was forgotten may lack what was dropped then, which nobody tells again.
         if forgotten == self._forgotten and self._in_force(page.epoch, epoch):
-            channel.log.load(page)
+            channel.load(page)
 
     def _in_force(self, page_epoch: str, epoch_before: str) -> bool:
         """Whether a page is of the epoch in force. One that nobody knew before is news: a client that was given it
@@ -343,11 +354,9 @@ class Hub:
     # Channels
 
     def _open(self, user_id: str) -> Channel:
-        limits = self._limits
-        if len(self._channels) >= limits.max_channels:
+        if len(self._channels) >= self._limits.max_channels:
             self._evict()
-        log = ChannelLog(max_events=limits.log_max_events, max_bytes=limits.log_max_bytes)
-        channel = self._channels[user_id] = Channel(user_id, log)
+        channel = self._channels[user_id] = Channel(user_id, self._bounds)
         return channel
 
     def _evict(self) -> None:
@@ -362,14 +371,14 @@ class Hub:
             subscriber.pump()
 
     def _load_if_wanted(self, channel: Channel) -> None:
-        if channel.subscribers and not channel.log.warm and not channel.loading:
+        if channel.subscribers and not channel.warm and not channel.loading:
             channel.loading = True
             self._spawn(self._load(channel))
 
     async def _load(self, channel: Channel) -> None:
         """Until the channel is warm, or nobody waits for it any more."""
         try:
-            while channel.subscribers and not channel.log.warm:
+            while channel.subscribers and not channel.warm:
                 try:
                     await self._load_page(channel, self._wanted_after(channel))
                 except Unavailable as error:
@@ -419,5 +428,5 @@ class Hub:
             _log.error("hub-task-failed", exc_info=error)
 
 
-def _joined(events: Sequence[Event]) -> bytes:
+def _in_one(events: Sequence[Event]) -> bytes:
     return events[0].frame if len(events) == 1 else b"".join([event.frame for event in events])
