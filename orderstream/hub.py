@@ -1,4 +1,4 @@
-"""From a user's new events to their subscribers: user_id -> Channel (a log) -> Subscriber (a delivery, an outlet).
+"""From a user's new events to their subscribers: user_id -> Channel (a log) -> Subscriber (a delivery) -> outlet.
 
 A subscriber is a position in its channel's log, not a queue: a slow one costs no memory. A channel outlives its last
 subscriber by a grace time, so that a client that reconnects is served from memory.
@@ -20,6 +20,7 @@ from orderstream.core.delivery import (
     ReadChannel,
     ReadEvents,
     ReadSnapshot,
+    Resumed,
     Send,
     Snapshot,
     State,
@@ -80,15 +81,15 @@ class Channel(ChannelLog):
         self._group = left(self._group, subscriber)
 
 
-class Subscriber:
-    """Moves items from its channel's log to its outlet, as fast as the outlet takes them."""
+class Subscriber(Delivery):
+    """A delivery that moves items from its channel to its outlet, as fast as the outlet takes them."""
 
-    __slots__ = ("_hub", "channel", "delivery", "outlet")
+    __slots__ = ("_hub", "channel", "outlet")
 
-    def __init__(self, hub: "Hub", channel: Channel, delivery: Delivery, outlet: Outlet) -> None:
+    def __init__(self, hub: "Hub", channel: Channel, cursor: str | None, outlet: Outlet) -> None:
+        super().__init__(cursor)
         self._hub = hub
         self.channel = channel
-        self.delivery = delivery
         self.outlet = outlet
 
     def tell(self, seq: int, frames: bytes) -> bool:
@@ -96,16 +97,16 @@ class Subscriber:
         return False
 
     def pump(self) -> None:
-        """Sends what there is; starts the read that delivery asks for. Never waits."""
-        outlet, delivery, log = self.outlet, self.delivery, self.channel
+        """Sends what there is; starts the read that is asked for. Never waits."""
+        outlet = self.outlet
         while outlet.ready:
-            action = delivery.advance(log)
-            if delivery.source is not None:
-                self._hub.resumed(delivery)
+            action = self.advance(self.channel)
             if isinstance(action, Send):
                 outlet.send(action.items)
                 if action.last:
                     break
+            elif isinstance(action, Resumed):
+                self._hub.resumed(action.source)
             else:
                 if not isinstance(action, Wait):
                     self._hub.read(self, action)
@@ -116,15 +117,15 @@ class Subscriber:
     def head(self) -> Cursor | None:
         """How far we know, as far as this client may be measured by it: while it is being served older events, only up
         to them. None before anything is known."""
-        if self.delivery.state is State.LOADING:
+        if self.state is State.LOADING:
             return None
-        cursor, known = self.channel.cursor, self.delivery.known
-        return max(cursor, known) if self.delivery.state is State.LIVE and known is not None else known
+        cursor, known = self.channel.cursor, self.known
+        return max(cursor, known) if self.state is State.LIVE and known is not None else known
 
     def close(self) -> None:
         """Takes it out of the hub; may be called more than once."""
-        if self.delivery.state is not State.CLOSED:
-            self.delivery.close()
+        if self.state is not State.CLOSED:
+            super().close()
             self._hub.leave(self)
 
 
@@ -136,7 +137,7 @@ class StreamSubscriber(Subscriber):
     outlet: StreamOutlet
 
     def tell(self, seq: int, frames: bytes) -> bool:
-        if self.outlet.ready and self.delivery.keeps_up(self.channel, seq):
+        if self.outlet.ready and self.keeps_up(self.channel, seq):
             self.outlet.write(frames)
             return True
         return False
@@ -180,7 +181,7 @@ class Hub:
         if self._draining:
             raise Unavailable("this process is being stopped", retry_after_s=1.0)
         channel = self._channels.get(user_id) or self._open(user_id)
-        subscriber = kind(self, channel, Delivery(cursor), outlet)
+        subscriber = kind(self, channel, cursor, outlet)
         channel.add(subscriber)
         self._idle.pop(user_id, None)
         self._load_if_wanted(channel)
@@ -193,11 +194,9 @@ class Hub:
         if not channel.subscribers:
             self._idle[channel.user_id] = self._clock()
 
-    def resumed(self, delivery: Delivery) -> None:
-        """Called once for each delivery that goes on after its client's cursor."""
-        assert delivery.source is not None
-        self._meter.resumed(delivery.source)
-        delivery.source = None
+    def resumed(self, source: str) -> None:
+        """Called once for each subscriber that goes on after its client's cursor."""
+        self._meter.resumed(source)
 
     def drain(self) -> Iterator[Subscriber]:
         """All subscribers, after whom none will be added."""
@@ -294,7 +293,7 @@ class Hub:
     # Reads
 
     def read(self, subscriber: Subscriber, action: Action) -> None:
-        """Starts what a delivery asks for, in a task of the hub's: a client that departs must not cancel a query."""
+        """Starts what a subscriber asks for, in a task of the hub's: a client that departs must not cancel a query."""
         match action:
             case ReadSnapshot():
                 self._spawn(self._read(subscriber, self._read_snapshot))
@@ -307,33 +306,32 @@ class Hub:
         try:
             await ask(subscriber)
         except Unavailable as error:
-            if subscriber.delivery.state is State.LOADING:
+            if subscriber.state is State.LOADING:
                 subscriber.outlet.fail(error)
                 return
             # A stream that is being served stays open, and the same read is asked for again.
             await asyncio.sleep(self._limits.load_retry_s)
-            subscriber.delivery.read_over()
+            subscriber.read_over()
         subscriber.pump()
 
     async def _read_snapshot(self, subscriber: Subscriber) -> None:
-        delivery, epoch = subscriber.delivery, self.epoch
+        epoch = self.epoch
         snapshot = await self._snapshots.get(subscriber.channel.user_id)
         if not self._in_force(snapshot.cursor.epoch, epoch):
-            delivery.read_over()
-        elif delivery.state is not State.CLOSED:
-            delivery.snapshot_read(snapshot)
+            subscriber.read_over()
+        elif subscriber.state is not State.CLOSED:
+            subscriber.snapshot_read(snapshot)
 
     async def _read_events(self, subscriber: Subscriber) -> None:
-        delivery = subscriber.delivery
-        epoch, events = await self._asked(self._store.events_after(subscriber.channel.user_id, delivery.position))
-        if delivery.state is not State.CLOSED:
-            delivery.events_read(epoch, events)
+        epoch, events = await self._asked(self._store.events_after(subscriber.channel.user_id, subscriber.position))
+        if subscriber.state is not State.CLOSED:
+            subscriber.events_read(epoch, events)
         self._meter.loaded("events", 1)
 
     async def _read_channel(self, subscriber: Subscriber) -> None:
         channel = subscriber.channel
         await self._load_page(channel, channel.head)
-        subscriber.delivery.read_over()
+        subscriber.read_over()
         self._wake(channel)
 
     async def _load_page(self, channel: Channel, after: int) -> None:
@@ -390,12 +388,12 @@ class Hub:
 
     def _wanted_after(self, channel: Channel) -> int:
         """The oldest position of the channel's subscribers: what the load should reach back to."""
-        known = [subscriber.delivery.known for subscriber in channel.subscribers]
+        known = [subscriber.known for subscriber in channel.subscribers]
         return min((cursor.seq for cursor in known if cursor and cursor.epoch == self.epoch), default=NOTHING_AFTER)
 
     def _turn_away(self, channel: Channel, error: Unavailable) -> None:
         for subscriber in channel.subscribers:
-            if subscriber.delivery.state is State.LOADING:
+            if subscriber.state is State.LOADING:
                 subscriber.outlet.fail(error)
 
     async def _fetch_pages(self, wanted: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], ChannelPage]:

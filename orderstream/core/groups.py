@@ -1,5 +1,7 @@
-"""Members of which there is mostly one: then it is the group itself, for a tuple of one takes 48 bytes. A group is None,
-its only member, or a list of several; so no member is a list, or None."""
+"""Members, of which there is mostly one: then it is the group itself, where a tuple of one would take 48 bytes more.
+
+A group is None, its only member, or a list of several; so no member is a list, or None.
+"""
 
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar

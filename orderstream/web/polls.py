@@ -209,7 +209,7 @@ class Poll(ABC):
         applied_s, subscriber = self._asker.applied_s, self._subscriber
         applied = {"Preference-Applied": f"wait={applied_s}"} if applied_s is not None else {}
         if self._any or not full:
-            cursor = self._snapshot or subscriber.delivery.known or subscriber.channel.cursor
+            cursor = self._snapshot or subscriber.known or subscriber.channel.cursor
             self._over("not-modified", cursor)
             self._answer(304, {"ETag": f'W/"{cursor}"', **PRIVATE, **applied}, b"")
             return

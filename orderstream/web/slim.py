@@ -160,7 +160,7 @@ class SlimStream(Heir, OpenDelivery):
     @property
     def cursor(self) -> Cursor | None:
         """The last that was sent, or what the client said that it knows."""
-        return None if self._subscriber is None else self._subscriber.delivery.known
+        return None if self._subscriber is None else self._subscriber.known
 
     def revoke(self) -> None:
         """The session was logged out."""

@@ -13,6 +13,7 @@ from orderstream.core.delivery import (
     ReadEvents,
     ReadSnapshot,
     Reset,
+    Resumed,
     Send,
     Snapshot,
     SnapshotEnd,
@@ -65,6 +66,8 @@ class Table:
                     self.received.extend(items)
                 case Wait():
                     return
+                case Resumed():
+                    pass
                 case _:
                     self.reads.append(action)
 
