@@ -1,4 +1,4 @@
-"""From a user's new events to their subscribers: user_id -> Channel (a log) -> Subscriber (a delivery, an outlet).
+"""From a user's new events to their subscribers: user_id -> Channel (a log) -> Subscriber (a delivery) -> outlet.
 
 A subscriber is a position in its channel's log, not a queue: a slow one costs no memory. A channel outlives its last
 subscriber by a grace time, so that a client that reconnects is served from memory.
@@ -20,13 +20,15 @@ from orderstream.core.delivery import (
     ReadChannel,
     ReadEvents,
     ReadSnapshot,
+    Resumed,
     Send,
     Snapshot,
     State,
     Wait,
 )
 from orderstream.core.events import Event, SequencedEvent, encoded
-from orderstream.core.log import ChannelLog, ChannelPage
+from orderstream.core.groups import joined, left, members
+from orderstream.core.log import ChannelLog, ChannelPage, LogBounds
 from orderstream.errors import Unavailable
 from orderstream.ports import Meter, Outlet, Store, StreamOutlet
 
@@ -55,29 +57,39 @@ class HubLimits(msgspec.Struct, frozen=True):
     load_retry_s: float = 1.0
 
 
-class Channel:
-    """One user's log and subscribers in this process."""
+class Channel(ChannelLog):
+    """One user's log in this process, and who follows it."""
 
-    __slots__ = ("idle_since", "loading", "log", "subscribers", "user_id")
+    __slots__ = ("_group", "loading", "user_id")
 
-    def __init__(self, user_id: str, log: ChannelLog) -> None:
+    def __init__(self, user_id: str, bounds: LogBounds) -> None:
+        super().__init__(bounds)
         self.user_id = user_id
-        self.log = log
         self.loading = False
-        self.idle_since = 0.0
-        # Mostly one.
-        self.subscribers: tuple[Subscriber, ...] = ()
+        self._group: Any = None
+
+    @property
+    def subscribers(self) -> "tuple[Subscriber, ...]":
+        """As they are now."""
+        return members(self._group)
+
+    def add(self, subscriber: "Subscriber") -> None:
+        self._group = joined(self._group, subscriber)
+
+    def remove(self, subscriber: "Subscriber") -> None:
+        """It may be gone already."""
+        self._group = left(self._group, subscriber)
 
 
-class Subscriber:
-    """Moves items from its channel's log to its outlet, as fast as the outlet takes them."""
+class Subscriber(Delivery):
+    """A delivery that moves items from its channel to its outlet, as fast as the outlet takes them."""
 
-    __slots__ = ("_hub", "channel", "delivery", "outlet")
+    __slots__ = ("_hub", "channel", "outlet")
 
-    def __init__(self, hub: "Hub", channel: Channel, delivery: Delivery, outlet: Outlet) -> None:
+    def __init__(self, hub: "Hub", channel: Channel, cursor: str | None, outlet: Outlet) -> None:
+        super().__init__(cursor)
         self._hub = hub
         self.channel = channel
-        self.delivery = delivery
         self.outlet = outlet
 
     def tell(self, seq: int, frames: bytes) -> bool:
@@ -85,16 +97,16 @@ class Subscriber:
         return False
 
     def pump(self) -> None:
-        """Sends what there is; starts the read that delivery asks for. Never waits."""
-        outlet, delivery, log = self.outlet, self.delivery, self.channel.log
+        """Sends what there is; starts the read that is asked for. Never waits."""
+        outlet = self.outlet
         while outlet.ready:
-            action = delivery.advance(log)
-            if delivery.source is not None:
-                self._hub.resumed(delivery)
+            action = self.advance(self.channel)
             if isinstance(action, Send):
                 outlet.send(action.items)
                 if action.last:
                     break
+            elif isinstance(action, Resumed):
+                self._hub.resumed(action.source)
             else:
                 if not isinstance(action, Wait):
                     self._hub.read(self, action)
@@ -105,15 +117,15 @@ class Subscriber:
     def head(self) -> Cursor | None:
         """How far we know, as far as this client may be measured by it: while it is being served older events, only up
         to them. None before anything is known."""
-        if self.delivery.state is State.LOADING:
+        if self.state is State.LOADING:
             return None
-        cursor, known = self.channel.log.cursor, self.delivery.known
-        return max(cursor, known) if self.delivery.state is State.LIVE and known is not None else known
+        cursor, known = self.channel.cursor, self.known
+        return max(cursor, known) if self.state is State.LIVE and known is not None else known
 
     def close(self) -> None:
         """Takes it out of the hub; may be called more than once."""
-        if self.delivery.state is not State.CLOSED:
-            self.delivery.close()
+        if self.state is not State.CLOSED:
+            super().close()
             self._hub.leave(self)
 
 
@@ -125,7 +137,7 @@ class StreamSubscriber(Subscriber):
     outlet: StreamOutlet
 
     def tell(self, seq: int, frames: bytes) -> bool:
-        if self.outlet.ready and self.delivery.keeps_up(self.channel.log, seq):
+        if self.outlet.ready and self.keeps_up(self.channel, seq):
             self.outlet.write(frames)
             return True
         return False
@@ -144,10 +156,11 @@ class Hub:
         self._store = store
         self._meter = meter
         self._limits = limits
+        self._bounds = LogBounds(limits.log_max_events, limits.log_max_bytes)
         self._clock = clock or asyncio.get_running_loop().time
         self._channels: dict[str, Channel] = {}
-        # Those without subscribers, the longest idle first.
-        self._idle: dict[str, Channel] = {}
+        # When those without subscribers lost the last one, the longest idle first.
+        self._idle: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         window_s, max_keys = limits.load_window_s, limits.load_max_users
         self._pages = Collector(self._fetch_pages, window_s=window_s, max_keys=max_keys)
@@ -168,8 +181,8 @@ class Hub:
         if self._draining:
             raise Unavailable("this process is being stopped", retry_after_s=1.0)
         channel = self._channels.get(user_id) or self._open(user_id)
-        subscriber = kind(self, channel, Delivery(cursor), outlet)
-        channel.subscribers = (*channel.subscribers, subscriber)
+        subscriber = kind(self, channel, cursor, outlet)
+        channel.add(subscriber)
         self._idle.pop(user_id, None)
         self._load_if_wanted(channel)
         return subscriber
@@ -177,16 +190,13 @@ class Hub:
     def leave(self, subscriber: Subscriber) -> None:
         """Called by `Subscriber.close`."""
         channel = subscriber.channel
-        channel.subscribers = tuple(one for one in channel.subscribers if one is not subscriber)
+        channel.remove(subscriber)
         if not channel.subscribers:
-            channel.idle_since = self._clock()
-            self._idle[channel.user_id] = channel
+            self._idle[channel.user_id] = self._clock()
 
-    def resumed(self, delivery: Delivery) -> None:
-        """Called once for each delivery that goes on after its client's cursor."""
-        assert delivery.source is not None
-        self._meter.resumed(delivery.source)
-        delivery.source = None
+    def resumed(self, source: str) -> None:
+        """Called once for each subscriber that goes on after its client's cursor."""
+        self._meter.resumed(source)
 
     def drain(self) -> Iterator[Subscriber]:
         """All subscribers, after whom none will be added."""
@@ -202,7 +212,7 @@ class Hub:
         """The user's event of `cursor`, where it is in memory: the table is not asked. `user_id` is the authenticated
         user (I6)."""
         channel = self._channels.get(user_id)
-        return None if channel is None else channel.log.event(cursor)
+        return None if channel is None else channel.event(cursor)
 
     @property
     def channel_count(self) -> int:
@@ -211,7 +221,7 @@ class Hub:
     @property
     def log_bytes(self) -> int:
         """Of all events that are held. It looks at every channel: for a scrape, not for an event."""
-        return sum(channel.log.size_bytes for channel in self._channels.values())
+        return sum(channel.size_bytes for channel in self._channels.values())
 
     # Publisher
 
@@ -223,7 +233,7 @@ class Hub:
             if row.epoch != self.epoch:
                 self.renew(row.epoch)
             channel = channels.get(row.user_id)
-            if channel is not None and channel.log.append(event := encoded(row)):
+            if channel is not None and channel.append(event := encoded(row)):
                 news.setdefault(channel, []).append(event)
         told: list[tuple[Sequence[Event], int]] = []
         for channel, events in news.items():
@@ -237,11 +247,11 @@ class Hub:
 
     def _tell(self, channel: Channel, events: Sequence[Event]) -> int:
         """Their newest events, to all of a channel's subscribers; how many were simply written to."""
-        if not channel.log.warm:
+        if not channel.warm:
             self._load_if_wanted(channel)
             return 0
         # As it is warm, all of them follow what was known before.
-        seq, frames = events[0].seq - 1, _joined(events)
+        seq, frames = events[0].seq - 1, _in_one(events)
         told = 0
         for subscriber in channel.subscribers:
             if len(frames) <= _MOST_TOLD_BYTES and subscriber.tell(seq, frames):
@@ -263,7 +273,7 @@ class Hub:
 
     def _chill(self) -> None:
         for channel in list(self._channels.values()):
-            channel.log.chill()
+            channel.chill()
             self._load_if_wanted(channel)
 
     # Keeping
@@ -271,7 +281,7 @@ class Hub:
     def sweep(self) -> None:
         """Drops channels that nobody came back to within the grace time."""
         limit = self._clock() - self._limits.channel_grace_s
-        while self._idle and next(iter(self._idle.values())).idle_since < limit:
+        while self._idle and next(iter(self._idle.values())) < limit:
             self._evict()
 
     async def close(self) -> None:
@@ -283,7 +293,7 @@ class Hub:
     # Reads
 
     def read(self, subscriber: Subscriber, action: Action) -> None:
-        """Starts what a delivery asks for, in a task of the hub's: a client that departs must not cancel a query."""
+        """Starts what a subscriber asks for, in a task of the hub's: a client that departs must not cancel a query."""
         match action:
             case ReadSnapshot():
                 self._spawn(self._read(subscriber, self._read_snapshot))
@@ -296,33 +306,32 @@ class Hub:
         try:
             await ask(subscriber)
         except Unavailable as error:
-            if subscriber.delivery.state is State.LOADING:
+            if subscriber.state is State.LOADING:
                 subscriber.outlet.fail(error)
                 return
             # A stream that is being served stays open, and the same read is asked for again.
             await asyncio.sleep(self._limits.load_retry_s)
-            subscriber.delivery.read_over()
+            subscriber.read_over()
         subscriber.pump()
 
     async def _read_snapshot(self, subscriber: Subscriber) -> None:
-        delivery, epoch = subscriber.delivery, self.epoch
+        epoch = self.epoch
         snapshot = await self._snapshots.get(subscriber.channel.user_id)
         if not self._in_force(snapshot.cursor.epoch, epoch):
-            delivery.read_over()
-        elif delivery.state is not State.CLOSED:
-            delivery.snapshot_read(snapshot)
+            subscriber.read_over()
+        elif subscriber.state is not State.CLOSED:
+            subscriber.snapshot_read(snapshot)
 
     async def _read_events(self, subscriber: Subscriber) -> None:
-        delivery = subscriber.delivery
-        epoch, events = await self._asked(self._store.events_after(subscriber.channel.user_id, delivery.position))
-        if delivery.state is not State.CLOSED:
-            delivery.events_read(epoch, events)
+        epoch, events = await self._asked(self._store.events_after(subscriber.channel.user_id, subscriber.position))
+        if subscriber.state is not State.CLOSED:
+            subscriber.events_read(epoch, events)
         self._meter.loaded("events", 1)
 
     async def _read_channel(self, subscriber: Subscriber) -> None:
         channel = subscriber.channel
-        await self._load_page(channel, channel.log.head)
-        subscriber.delivery.read_over()
+        await self._load_page(channel, channel.head)
+        subscriber.read_over()
         self._wake(channel)
 
     async def _load_page(self, channel: Channel, after: int) -> None:
@@ -331,7 +340,7 @@ class Hub:
         page = await self._pages.get((channel.user_id, after))
         # One that was asked for before all was forgotten may lack what was dropped then, which nobody tells again.
         if forgotten == self._forgotten and self._in_force(page.epoch, epoch):
-            channel.log.load(page)
+            channel.load(page)
 
     def _in_force(self, page_epoch: str, epoch_before: str) -> bool:
         """Whether a page is of the epoch in force. One that nobody knew before is news: a client that was given it
@@ -343,11 +352,9 @@ class Hub:
     # Channels
 
     def _open(self, user_id: str) -> Channel:
-        limits = self._limits
-        if len(self._channels) >= limits.max_channels:
+        if len(self._channels) >= self._limits.max_channels:
             self._evict()
-        log = ChannelLog(max_events=limits.log_max_events, max_bytes=limits.log_max_bytes)
-        channel = self._channels[user_id] = Channel(user_id, log)
+        channel = self._channels[user_id] = Channel(user_id, self._bounds)
         return channel
 
     def _evict(self) -> None:
@@ -362,14 +369,14 @@ class Hub:
             subscriber.pump()
 
     def _load_if_wanted(self, channel: Channel) -> None:
-        if channel.subscribers and not channel.log.warm and not channel.loading:
+        if channel.subscribers and not channel.warm and not channel.loading:
             channel.loading = True
             self._spawn(self._load(channel))
 
     async def _load(self, channel: Channel) -> None:
         """Until the channel is warm, or nobody waits for it any more."""
         try:
-            while channel.subscribers and not channel.log.warm:
+            while channel.subscribers and not channel.warm:
                 try:
                     await self._load_page(channel, self._wanted_after(channel))
                 except Unavailable as error:
@@ -381,12 +388,12 @@ class Hub:
 
     def _wanted_after(self, channel: Channel) -> int:
         """The oldest position of the channel's subscribers: what the load should reach back to."""
-        known = [subscriber.delivery.known for subscriber in channel.subscribers]
+        known = [subscriber.known for subscriber in channel.subscribers]
         return min((cursor.seq for cursor in known if cursor and cursor.epoch == self.epoch), default=NOTHING_AFTER)
 
     def _turn_away(self, channel: Channel, error: Unavailable) -> None:
         for subscriber in channel.subscribers:
-            if subscriber.delivery.state is State.LOADING:
+            if subscriber.state is State.LOADING:
                 subscriber.outlet.fail(error)
 
     async def _fetch_pages(self, wanted: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], ChannelPage]:
@@ -419,5 +426,5 @@ class Hub:
             _log.error("hub-task-failed", exc_info=error)
 
 
-def _joined(events: Sequence[Event]) -> bytes:
+def _in_one(events: Sequence[Event]) -> bytes:
     return events[0].frame if len(events) == 1 else b"".join([event.frame for event in events])

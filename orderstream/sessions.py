@@ -21,6 +21,9 @@ from orderstream.core.groups import Groups
 
 SessionKey = tuple[str, str]  # user_id, session_id
 
+# What is told of a delivery without a cursor.
+_NO_CURSOR = ("", 0)
+
 
 class ListedDelivery(NamedTuple):
     """A delivery as its user is shown it; `opened_at` in seconds since 1970, `cursor` the last that was sent."""
@@ -36,18 +39,18 @@ class ListedDelivery(NamedTuple):
 class OpenDelivery(ABC):
     """A stream, or a device that polls. A stream is its own entry, so that the entry takes no memory beside it."""
 
-    __slots__ = ("_acknowledged", "address", "identity", "number", "opened_at", "platform", "written")
+    __slots__ = ("_acknowledged", "_told_epoch", "_told_seq", "device", "identity", "number")
 
     transport: ClassVar[str]
 
     def __init__(self, identity: Identity, device: Device) -> None:
         self.identity = identity
-        self.platform, self.address = device
-        # Given when it is entered.
+        self.device = device
+        # Given when it is entered: of this process alone, and in it the time, in µs since 1970.
         self.number = 0
-        self.opened_at = 0.0
-        # What the other processes were told: None if nothing yet, else the cursor, "" where there was none.
-        self.written: str | None = None
+        # The cursor that the other processes were told; no epoch if nothing yet. As its text it would take 64 bytes.
+        self._told_epoch: str | None = None
+        self._told_seq = 0
         self._acknowledged: Cursor | None = None
 
     @property
@@ -60,14 +63,27 @@ class OpenDelivery(ABC):
         """Its session was ended by hand: MUST end it at once. It may be over already."""
 
     @property
-    def key(self) -> SessionKey:
-        return self.identity.user_id, self.identity.session_id
+    def opened_at(self) -> float:
+        """Seconds since 1970."""
+        return self.number / 1e6
 
     @property
-    def shown_cursor(self) -> str:
-        """ "" where there is none."""
-        known = self.cursor
-        return "" if known is None else str(known)
+    def is_told(self) -> bool:
+        """Whether the other processes know of it."""
+        return self._told_epoch is not None
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether they were told of another cursor than it has now."""
+        return self.is_told and (self._told_epoch, self._told_seq) != (self.cursor or _NO_CURSOR)
+
+    def tell(self) -> None:
+        """They are told as it is now."""
+        self._told_epoch, self._told_seq = self.cursor or _NO_CURSOR
+
+    @property
+    def key(self) -> SessionKey:
+        return self.identity.user_id, self.identity.session_id
 
     def acknowledge(self, cursor: Cursor) -> bool:
         """Whether the client was sent `cursor`, and now says so of it, or of a later one, for the first time."""
@@ -80,10 +96,9 @@ class OpenDelivery(ABC):
         return True
 
     def listed(self) -> ListedDelivery:
-        return ListedDelivery(
-            *(self.identity.session_id, self.transport, self.platform, self.address, self.opened_at),
-            self.shown_cursor or None,
-        )
+        known = self.cursor
+        shown = None if known is None else str(known)
+        return ListedDelivery(self.identity.session_id, self.transport, *self.device, self.opened_at, shown)
 
 
 class Held(Protocol):
@@ -97,13 +112,12 @@ class Held(Protocol):
 class Poller(OpenDelivery):
     """A device that polls; its cursor is that of the last answer."""
 
-    __slots__ = ("answered", "device", "held", "idle_since")
+    __slots__ = ("answered", "held", "idle_since")
 
     transport = "poll"
 
     def __init__(self, identity: Identity, device: Device) -> None:
         super().__init__(identity, device)
-        self.device = device
         # Mostly one.
         self.held: tuple[Held, ...] = ()
         self.answered: Cursor | None = None
@@ -132,7 +146,7 @@ class Sessions:
         self._linger_s = linger_s
         self._max_polling = max_polling
         self._clock = clock
-        self._numbers = 0
+        self._last_number = 0
         self._open: Groups[OpenDelivery] = Groups()
         self._polling: dict[tuple[str, str, Device], Poller] = {}
         # Those of `_polling` that hold no poll, the longest idle first.
@@ -185,7 +199,7 @@ class Sessions:
             return
         self._open.remove(user_id, delivery)
         self._unwritten.pop(number, None)
-        if delivery.written is not None:
+        if delivery.is_told:
             self._closed[number] = None
 
     def sweep(self) -> None:
@@ -244,7 +258,7 @@ class Sessions:
         for number in closed:
             del self._closed[number]
         for delivery in opened:
-            delivery.written = delivery.shown_cursor
+            delivery.tell()
         return Changes(opened, closed)
 
     def put_back(self, changes: Changes) -> None:
@@ -264,12 +278,12 @@ class Sessions:
             delivery = self._in_turn.popleft()
             if self._is_open(delivery):
                 self._in_turn.append(delivery)
-                if delivery.written is not None and delivery.written != delivery.shown_cursor:
+                if delivery.has_moved:
                     self._unwritten[delivery.number] = delivery
 
     def _enter(self, delivery: OpenDelivery) -> None:
-        self._numbers += 1
-        delivery.number, delivery.opened_at = self._numbers, self._clock()
+        # The next, where the clock stands still or was set back.
+        self._last_number = delivery.number = max(self._last_number + 1, int(self._clock() * 1e6))
         user_id = delivery.identity.user_id
         self._open.add(user_id, delivery)
         self._unwritten[delivery.number] = delivery

@@ -300,4 +300,4 @@ class World:
 
 
 def is_open(client: Client) -> bool:
-    return client.subscriber is not None and client.subscriber.delivery.state is not State.CLOSED
+    return client.subscriber is not None and client.subscriber.state is not State.CLOSED

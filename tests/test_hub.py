@@ -253,7 +253,7 @@ async def test_slow_outlet_is_not_queued_for_and_catches_up(
     for _ in range(40):
         table.place("ann")
     assert slow.subscriber is not None
-    assert len(slow.subscriber.channel.log.after(0, 10**9)) <= 8
+    assert len(slow.subscriber.channel.after(0, 10**9)) <= 8
     slow.ready = True
     slow.subscriber.pump()
     await settle()

@@ -64,7 +64,7 @@ async def rest(world: World) -> None:
     for client in world.clients:
         assert (client.failed, client.wronged) == (None, None)
         assert client.subscriber is not None
-        assert client.subscriber.delivery.state is State.LIVE
+        assert client.subscriber.state is State.LIVE
         assert client.orders == {order: world.table._orders[order]["version"] for order in client.orders}
         assert client.cursor == str(world.table._cursor(client.user_id))
         assert len(client.orders) == (client.user_id in world.order_ids)

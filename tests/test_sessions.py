@@ -13,6 +13,7 @@ PHONE = Identity("ann", "phone", 2e9)
 LAPTOP = Identity("ann", "laptop", 2e9)
 BENS = Identity("ben", "phone", 2e9)
 DEVICE = Device("mobile", "203.0.113.0/24")
+FIRST = 1_000_000_000
 LATER = 5000.0
 
 
@@ -43,10 +44,10 @@ class Stream(Held, OpenDelivery):
 
 
 class Book(Sessions):
-    """Sessions at a time that the test sets."""
+    """Sessions at a time that the test sets; whose first delivery has the number FIRST."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.now = FIRST / 1e6
         super().__init__(linger_s=60.0, max_polling=2, clock=lambda: self.now)
 
     def stream(self, identity: Identity, name: str = "", revoked: list[str] | None = None) -> OpenDelivery:
@@ -117,11 +118,11 @@ def test_poller_is_listed_while_it_polls_and_for_a_while_after(book: Book) -> No
         book.now += 59
         book.sweep()
         assert [one.cursor for one in book.of_user("ann")] == [f"0a0a0a0a.{seq}"]
-    assert book.told() == ([1], [])
+    assert book.told() == ([FIRST], [])
     book.now += 2
     book.sweep()
     assert book.of_user("ann") == []
-    assert book.told() == ([], [1])
+    assert book.told() == ([], [FIRST])
 
 
 def test_poller_that_holds_a_poll_is_not_idle(book: Book) -> None:
@@ -150,11 +151,12 @@ def test_changes_are_told_once_and_in_batches(book: Book) -> None:
     """The oldest first; what closed before it was told of is never told."""
     streams = [book.stream(PHONE) for _ in range(5)]
     book.close(streams[1])
-    assert [book.told(2) for _ in range(3)] == [([1, 3], []), ([4, 5], []), ([], [])]
+    first, _, *others = (stream.number for stream in streams)
+    assert [book.told(2) for _ in range(3)] == [([first, others[0]], []), (others[1:], []), ([], [])]
     for stream in streams:
         book.close(stream)
         book.close(stream)
-    assert [book.told(3), book.told(3)] == [([], [1, 3, 4]), ([], [5])]
+    assert [book.told(3), book.told(3)] == [([], [first, *others[:2]]), ([], others[2:])]
 
 
 def test_changes_that_could_not_be_told_are_told_later(book: Book) -> None:
@@ -196,7 +198,17 @@ def test_everything_is_told_again_to_who_forgot(book: Book) -> None:
     book.told()
     book.close(streams[0])
     book.tell_all_again()
-    assert book.told() == ([2, 3], [1])
+    assert book.told() == ([FIRST + 1, FIRST + 2], [FIRST])
+
+
+def test_number_is_the_time_in_microseconds_and_the_next_one_where_that_is_taken(book: Book) -> None:
+    """So two that open at once are told apart, and a clock that is set back gives none again."""
+    numbers = []
+    for ahead_s in (0.0, 0.0, 60.0, -30.0):
+        book.now += ahead_s
+        numbers.append(book.stream(PHONE).number - FIRST)
+    assert numbers == [0, 1, 60_000_000, 60_000_001]
+    assert book.of_user("ann")[2].opened_at == FIRST / 1e6 + 60
 
 
 def test_nothing_is_kept_of_who_is_gone(book: Book) -> None:

@@ -107,7 +107,13 @@ class ReadEvents(NamedTuple):
     seq: int
 
 
-Action = Send | Wait | ReadChannel | ReadSnapshot | ReadEvents
+class Resumed(NamedTuple):
+    """The client's cursor was found good: what follows it is in `memory` or in the `table`. Count it, and ask again."""
+
+    source: str
+
+
+Action = Send | Wait | Resumed | ReadChannel | ReadSnapshot | ReadEvents
 
 _WAIT = Wait()
 
@@ -115,7 +121,7 @@ _WAIT = Wait()
 class Delivery:
     """One client's way through its channel's log. Ask `advance` until it answers Wait."""
 
-    __slots__ = ("_asked", "_epoch", "_looked_again", "_pending", "_reading", "position", "source", "state")
+    __slots__ = ("_asked", "_epoch", "_looked_again", "_pending", "_reading", "position", "state")
 
     def __init__(self, cursor: str | None) -> None:
         """`cursor` as the client sent it; None asks for a snapshot."""
@@ -127,9 +133,6 @@ class Delivery:
         self._reading = False
         self.position = 0
         self.state = State.LOADING
-        self.source: str | None = None
-        """Once a cursor was found good: whether what follows it is in `memory` or in the `table`. Who counts it sets it
-        back."""
 
     @property
     def known(self) -> Cursor | None:
@@ -212,8 +215,7 @@ class Delivery:
         # Of the two equal texts, the one that all share.
         self._epoch, self.position, self._asked = log.epoch, cursor.seq, None
         self.state = State.REPLAYING
-        self.source = "memory" if log.holds_after(cursor.seq) else "table"
-        return self.advance(log)
+        return Resumed("memory" if log.holds_after(cursor.seq) else "table")
 
     def _follow(self, log: ChannelLog, max_bytes: int) -> Action:
         position, head = self.position, log.head

@@ -24,16 +24,22 @@ class ChannelPage(NamedTuple):
     events: Sequence[Event]
 
 
+class LogBounds(NamedTuple):
+    """What a log may hold."""
+
+    max_events: int = 256
+    max_bytes: int = 262_144
+
+
 class ChannelLog:
     """`events[i].seq == tail + i`, and the last one is `head`."""
 
-    __slots__ = ("_events", "_max_bytes", "_max_events", "epoch", "head", "oldest", "size_bytes", "warm")
+    __slots__ = ("_bounds", "_events", "epoch", "head", "oldest", "size_bytes", "warm")
 
-    def __init__(self, *, max_events: int = 256, max_bytes: int = 262_144) -> None:
+    def __init__(self, bounds: LogBounds) -> None:
         # Most logs of most users are empty, and then no list takes memory.
         self._events: list[Event] | tuple[()] = ()
-        self._max_events = max_events
-        self._max_bytes = max_bytes
+        self._bounds = bounds
         self.epoch = ""
         self.head = 0
         self.oldest = 1
@@ -123,12 +129,12 @@ class ChannelLog:
         self.epoch = event.epoch
         self.head = event.seq
         self.size_bytes = size_bytes = self.size_bytes + len(event.frame)
-        if size_bytes > self._max_bytes or len(events) > self._max_events:
+        if size_bytes > self._bounds.max_bytes or len(events) > self._bounds.max_events:
             self._trim()
 
     def _trim(self) -> None:
         # A quarter at a time, so that a busy channel does not shift its list for every event. The newest always stays.
-        keep_events, keep_bytes = self._max_events * 3 // 4, self._max_bytes * 3 // 4
+        keep_events, keep_bytes = (most * 3 // 4 for most in self._bounds)
         gone = 0
         while gone < len(self._events) - 1 and (len(self._events) - gone > keep_events or self.size_bytes > keep_bytes):
             self.size_bytes -= len(self._events[gone].frame)

@@ -129,14 +129,4 @@ class PostgresSessions:
 
 
 def _row(delivery: OpenDelivery) -> dict[str, object]:
-    identity = delivery.identity
-    return {
-        "number": delivery.number,
-        "user_id": identity.user_id,
-        "session_id": identity.session_id,
-        "transport": delivery.transport,
-        "platform": delivery.platform,
-        "address": delivery.address,
-        "opened_at": delivery.opened_at,
-        "cursor": delivery.written or None,
-    }
+    return {"number": delivery.number, "user_id": delivery.identity.user_id, **delivery.listed()._asdict()}

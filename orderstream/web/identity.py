@@ -5,7 +5,6 @@ credential counts: the header before the ticket before the cookie, what is sent 
 itself. The one that counts is good or the request is refused; the others are not looked at.
 """
 
-import hashlib
 import secrets
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -15,7 +14,7 @@ from aiohttp import web
 
 from orderstream.core.claims import Identity
 from orderstream.errors import Forbidden, InvalidParameter, SessionRevoked, Unauthorized
-from orderstream.web.jwt import Verifier
+from orderstream.web.jwt import Verifier, fingerprint
 from orderstream.web.ticket_desk import TicketDesk
 
 # Names that others give a JWT in a URL, where it would stay in histories and logs (RFC 6750 section 5.3).
@@ -51,7 +50,7 @@ class Authenticator:
     def issue(self, identity: Identity) -> str:
         """A bearer credential of `identity` for this process itself: nobody else can know it, and it ends with it."""
         credential = secrets.token_urlsafe(32)
-        self._insiders[_digest(credential)] = identity
+        self._insiders[fingerprint(credential)] = identity
         return credential
 
     async def authenticate(self, request: web.Request, *, ticket: bool = False) -> Identity:
@@ -73,8 +72,8 @@ class Authenticator:
 
     def known(self, encoded: str) -> Identity | None:
         """Whose it is; None where it must be verified (again). Raises Unauthorized as `authenticate` does."""
-        digest = _digest(encoded)
-        found = self._insiders.get(digest) or self._verifier.remembered(digest)
+        known_by = fingerprint(encoded)
+        found = self._insiders.get(known_by) or self._verifier.remembered(known_by)
         if found is not None and self.revoked(found):
             raise SessionRevoked("this session was logged out", "invalid_token")
         return found
@@ -87,7 +86,7 @@ class Authenticator:
         return identity
 
     async def _verified(self, encoded: str) -> Identity:
-        insider = self._insiders and self._insiders.get(_digest(encoded))
+        insider = self._insiders and self._insiders.get(fingerprint(encoded))
         return insider or await self._verifier.verify(encoded)
 
     async def _identity(self, request: web.Request, ticket: bool) -> Identity:
@@ -124,11 +123,6 @@ class Authenticator:
             # The browser compared scheme, host and port as it knows them; a proxy may have changed ours.
             return site not in ("same-origin", "none")
         return origin is not None and _host(origin) != request.host
-
-
-def _digest(credential: str) -> bytes:
-    # Looked up by its hash, so the time that it takes says nothing about what is right of a guess.
-    return hashlib.sha256(credential.encode(errors="surrogateescape")).digest()
 
 
 def _bearer(request: web.Request) -> str | None:

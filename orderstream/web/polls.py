@@ -209,12 +209,12 @@ class Poll(ABC):
         applied_s, subscriber = self._asker.applied_s, self._subscriber
         applied = {"Preference-Applied": f"wait={applied_s}"} if applied_s is not None else {}
         if self._any or not full:
-            cursor = self._snapshot or subscriber.delivery.known or subscriber.channel.log.cursor
+            cursor = self._snapshot or subscriber.known or subscriber.channel.cursor
             self._over("not-modified", cursor)
             self._answer(304, {"ETag": f'W/"{cursor}"', **PRIVATE, **applied}, b"")
             return
         outcome = "reset" if self._reset else "snapshot" if self._snapshot else "events"
-        cursor, body = self._body(subscriber.channel.log.head)
+        cursor, body = self._body(subscriber.channel.head)
         self._shared.meter.sent(self.transport, self._events, len(body))
         self._over(outcome, cursor)
         self._answer(200, {"ETag": f'W/"{cursor}"', **PRIVATE, **applied, **_JSON}, body)

@@ -70,8 +70,8 @@ class SlimStream(Heir, OpenDelivery):
     """A protocol, an Outlet, what hangs on the wheel, and its own entry among the open deliveries."""
 
     __slots__ = (
-        *("_connections", "_deadline", "_ended", "_expiry", "_items", "_received_bytes", "_request_id"),
-        *("_shared", "_size_bytes", "_subscriber", "_trace_id", "_transport", "ready"),
+        *("_connections", "_deadline", "_ended", "_expiry", "_received_bytes", "_request_id"),
+        *("_shared", "_subscriber", "_trace_id", "_transport", "_unsent", "ready"),
     )
 
     transport = "sse"
@@ -88,8 +88,8 @@ class SlimStream(Heir, OpenDelivery):
         self._expiry: Expiry | None = None
         # While it runs, the client is to take what waits for it.
         self._deadline: asyncio.TimerHandle | None = None
-        self._items: Sequence[Item] = ()
-        self._size_bytes = 0
+        # Until `flush`.
+        self._unsent = b""
         self._received_bytes = 0
         self._ended = False
         # Whether it takes more now: not too much at once, nor while the client does not take it.
@@ -124,21 +124,18 @@ class SlimStream(Heir, OpenDelivery):
     # An Outlet
 
     def send(self, items: Sequence[Item]) -> None:
-        self._items = [*self._items, *items] if self._items else items
-        self._size_bytes += len(items[0].frame) if len(items) == 1 else sum([len(item.frame) for item in items])
-        if self._size_bytes >= HIGH_WATER_BYTES:
+        frames = items[0].frame if len(items) == 1 else b"".join([item.frame for item in items])
+        self._unsent += frames
+        if len(self._unsent) >= HIGH_WATER_BYTES:
             self.ready = False
+        self._shared.meter.sent(self.transport, items, len(frames))
 
     def flush(self) -> None:
-        items = self._items
-        if not items:
+        frames, self._unsent = self._unsent, b""
+        if not frames:
             return
-        size_bytes = self._size_bytes
-        self._items, self._size_bytes = (), 0
-        if not self._ended and not self._transport.is_closing():
-            self._transport.write(items[0].frame if len(items) == 1 else b"".join([item.frame for item in items]))
-        self._shared.meter.sent(self.transport, items, size_bytes)
-        if size_bytes >= HIGH_WATER_BYTES and self._deadline is None and not self._ended:
+        self.write(frames)
+        if len(frames) >= HIGH_WATER_BYTES and self._deadline is None and not self._ended:
             # More was held back, and the kernel took all of this at once: nobody else would call.
             self.ready = True
             asyncio.get_running_loop().call_soon(self._pump, context=Context())
@@ -160,7 +157,7 @@ class SlimStream(Heir, OpenDelivery):
     @property
     def cursor(self) -> Cursor | None:
         """The last that was sent, or what the client said that it knows."""
-        return None if self._subscriber is None else self._subscriber.delivery.known
+        return None if self._subscriber is None else self._subscriber.known
 
     def revoke(self) -> None:
         """The session was logged out."""
@@ -270,7 +267,7 @@ class SlimStream(Heir, OpenDelivery):
         self._tell("stream-closed", cursor=str(known) if known else None, open_s=open_s, reason=reason)
         # Each refers to us, too.
         self._subscriber = self._expiry = None
-        self._items = ()
+        self._unsent = b""
         if not self._transport.is_closing():
             self._set_deadline()
             self._transport.close()

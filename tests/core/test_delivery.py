@@ -13,6 +13,7 @@ from orderstream.core.delivery import (
     ReadEvents,
     ReadSnapshot,
     Reset,
+    Resumed,
     Send,
     Snapshot,
     SnapshotEnd,
@@ -21,7 +22,7 @@ from orderstream.core.delivery import (
     Wait,
 )
 from orderstream.core.events import Event, SequencedEvent, encoded
-from orderstream.core.log import ChannelLog, ChannelPage
+from orderstream.core.log import ChannelLog, ChannelPage, LogBounds
 
 EPOCH = "0a0a0a0a"
 OTHER_EPOCH = "0b0b0b0b"
@@ -36,7 +37,7 @@ class Table:
 
     def __init__(self, head: int = 0, *, oldest: int = 1, cursor: str | None, max_events: int = 256) -> None:
         self.head, self.oldest, self.epoch = head, oldest, EPOCH
-        self.log = ChannelLog(max_events=max_events)
+        self.log = ChannelLog(LogBounds(max_events=max_events))
         self.delivery = Delivery(cursor)
         self.received: list[object] = []
         self.reads: list[object] = []
@@ -65,6 +66,8 @@ class Table:
                     self.received.extend(items)
                 case Wait():
                     return
+                case Resumed():
+                    pass
                 case _:
                     self.reads.append(action)
 
@@ -228,7 +231,7 @@ def test_nothing_is_sent_when_closed() -> None:
 @pytest.mark.parametrize("sequence", list(itertools.permutations([4, 5, 6])))
 def test_log_turns_cold_rather_than_skip_when_events_come_out_of_order(sequence: tuple[int, ...]) -> None:
     """A hole is never papered over: warm means dense."""
-    log = ChannelLog()
+    log = ChannelLog(LogBounds())
     log.load(ChannelPage(EPOCH, 3, 1, []))
     for seq in sequence:
         log.append(event(seq))

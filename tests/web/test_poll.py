@@ -22,7 +22,7 @@ async def held(
 ) -> asyncio.Task[ClientResponse]:
     """A poll that waits for something to happen."""
     waiting = asyncio.ensure_future(site.poll(f'W/"{tag}"', **(headers or {})))
-    await eventually(lambda: any(one.delivery.state is State.LIVE for one in site.hub.subscribers()))
+    await eventually(lambda: any(one.state is State.LIVE for one in site.hub.subscribers()))
     return waiting
 
 
