@@ -71,6 +71,7 @@ WRITER_MAY_NOT = [
     "insert into orderstream.outbox (xid, user_id, event, body, written_at) values ('1', 'ann', 'order', '{}', now())",
     "select orderstream.new_epoch()",
     "select orderstream.ring()",
+    "select orderstream.awake()",
     "create temp table t (id int); create trigger t after insert on t execute function orderstream.orders_changed()",
     "alter table public.orders disable trigger orderstream_inserted",
     "truncate public.orders cascade",
