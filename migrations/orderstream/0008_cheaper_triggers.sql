@@ -1,4 +1,4 @@
--- What every order pays for, less of it: the text of three times, and the look at the doorbell.
+-- What every order pays for, less of it: the text of three times, the look at the doorbell, plans in each session.
 --
 -- The law, and the care about search paths, are those of 0002_triggers.sql.
 
@@ -27,9 +27,11 @@ begin
     end if;
 end $$;
 
--- These two as they were, but for their ends.
+-- These two as they were, but for their ends, and for the plan: nothing that they are run with makes another one better, and
+-- by default Postgres makes five more in each session before it keeps one.
 create or replace function orderstream.orders_changed() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
     written timestamptz := clock_timestamp();
     written_json json := to_json(orderstream.rfc3339(written));
@@ -117,7 +119,8 @@ end $$;
 -- Executions are only ever added to; an update (a late repair by hand) is told as the execution it became, a deletion
 -- (archiving, or the order's own removal) is not news. The order says whose it is.
 create or replace function orderstream.executions_changed() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
     written timestamptz := clock_timestamp();
     written_json json := to_json(orderstream.rfc3339(written));
