@@ -34,7 +34,7 @@ from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
 
-# Two-key advisory locks; the first key is "orfr" in ASCII. The doorbell's pair stands in orderstream.ring() and in
+# Two-key advisory locks; the first key is "orfr" in ASCII. The doorbell's pair stands in orderstream.awake() and in
 # queries/take.sql too.
 LEADER = "1869768306, 0"
 DOORBELL = "1869768306, 1"

@@ -206,6 +206,26 @@ def test_statement_that_no_client_can_see_writes_nothing(at: cursor, statement: 
     assert outbox(at) == []
 
 
+VISIBLE = {
+    "user_id": "bob", "client_order_id": "c-2", "original_client_order_id": "c-1", "symbol": "MSFT",
+    "asset_class": "etf", "side": "sell", "order_type": "stop", "time_in_force": "gtc", "platform": "mobile",
+    "quantity": 11, "cash_amount": 5, "price": None, "stop_price": 1, "status": "stopped", "filled_quantity": 1,
+    "average_price": 1, "exec_type": "restated", "reason_code": "R1", "reason": "why",
+    "created_at": "2026-01-02 03:04:05+00", "updated_at": "2026-01-02 03:04:05+00",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", VISIBLE)
+def test_change_of_any_column_that_clients_see_counts_the_version(at: cursor, column: str) -> None:
+    """Also one from or to null, and where the writer's search_path has operators of its own."""
+    order_id = insert_order(at, "ann")
+    at.execute(HOSTILE)
+    at.execute("set local search_path = hostile, pg_catalog")
+    change(at, order_id, **{column: VISIBLE[column]})
+    at.execute("select version from public.orders")
+    assert at.fetchall() == [(2,)]
+
+
 def test_rolled_back_work_leaves_nothing(database: str) -> None:
     """A savepoint or a transaction rolled back was never there; what is around it stays, in order."""
     with opened(database, autocommit=False) as writer, writer.cursor() as writing:
