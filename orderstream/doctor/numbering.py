@@ -174,7 +174,7 @@ def _until_numbered(outbox: Outbox, leader: Lock | None, numbered: int) -> str:
     if numbered:
         return (
             f"wait: {numbered} a second get theirs, so these take {outbox.waiting / numbered:.0f}{_or_more(outbox)} s; "
-            "a large change is worked off in order, and another leader would be no faster"
+            "what others change goes ahead of a large change, and another leader would be no faster"
         )
     if leader is None:
         return "let a process lead"

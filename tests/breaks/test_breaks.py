@@ -28,7 +28,7 @@ HURRIED = {
     "idle_session_timeout_s": 2.0,
     "query_timeout_s": 3.0,
     # So that what fills the outbox can be little.
-    "batch_max_events": 3,
+    "batch_max_events": 12,
 }
 # Alerts that name a step: the wrong one would send whoever is woken the wrong way. The others say that it is late.
 NAMING = {
@@ -37,7 +37,7 @@ NAMING = {
     "OrderstreamSequencerMissing",
     "OrderstreamFollowerDisconnected",
 }
-BREAKS = breaks(orders=4_000)
+BREAKS = breaks(orders=8_000)
 
 
 @pytest.fixture
