@@ -112,12 +112,19 @@ _FAKED = {
 }
 
 
+def _set_clocks(by_s: int) -> None:
+    """All at once: a service that reads the file while it is written would find nothing in it, and end."""
+    whole = _CLOCK.with_suffix(".new")
+    whole.write_text(f"{by_s:+d}\n")
+    whole.replace(_CLOCK)
+
+
 @fault(3, 5, environment=_FAKED, needs="" if _FAKER else "libfaketime")
 async def clock_stepped(stage: Stage) -> AsyncIterator[None]:
     """The clock of all services is an hour ahead, then an hour behind."""
     with contextlib.ExitStack() as stack:
         stack.callback(_CLOCK.unlink)
         for by_s in (_HOUR_S, -_HOUR_S):
-            _CLOCK.write_text(f"{by_s:+d}\n")
+            _set_clocks(by_s)
             await asyncio.sleep(2)
         yield
