@@ -3,9 +3,10 @@
 
 set local search_path = pg_catalog, pg_temp;
 
+-- First what takes the strongest lock: retention, which comes in between, would wait for us and we for it.
+drop index orderstream.outbox_xid;
 -- Serves the oldest rows of a transaction, and what outbox_xid served.
 create index outbox_xid_id on orderstream.outbox (xid, id);
-drop index orderstream.outbox_xid;
 -- Serves the question whether anything of a user's is left that comes first.
 create index outbox_user on orderstream.outbox (user_id, id);
 

@@ -134,10 +134,11 @@ begin
                    n.executed_at)
                || ',"written_at":' || written_json || '}',
                written
-        from new_rows n join public.orders o on o.id = n.order_id
+        -- One by one: a plan that was made for a first insert of thousands would read all orders for each one after it.
+        from new_rows n cross join lateral (select user_id from public.orders where id = n.order_id limit 1) o
         where orderstream.can_be_told(o.user_id::text);
     else
-        -- Materialized, or the join with orders would make it a left join, which may be a nested loop (as above).
+        -- Materialized, or what comes after would make it a left join, which may be a nested loop (as above).
         with changed as materialized (
             select n.*
             from new_rows n full join old_rows p on p.id = n.id
@@ -153,7 +154,7 @@ begin
                    n.executed_at)
                || ',"written_at":' || written_json || '}',
                written
-        from changed n join public.orders o on o.id = n.order_id
+        from changed n cross join lateral (select user_id from public.orders where id = n.order_id limit 1) o
         where orderstream.can_be_told(o.user_id::text);
     end if;
     if found and not orderstream.awake() then

@@ -24,6 +24,8 @@ _POSITION = re.compile("[0-9]{1,19}")
 _RETRY_S = 0.25
 # How long a handover may come after its notification, or a turn of it after the one before.
 _HANDOVER_S = 0.01
+# At most so many of them are waited for.
+_HANDOVER_TURNS = 100
 _PAGE_EVENTS = 1000
 
 
@@ -98,16 +100,22 @@ class Follower:
             _log.info("follower-connected", position=self._position)
             while True:
                 payloads = await session.notified(self._probe_s) or await self._probed(session)
-                known = None
-                while self._is_news(payloads) and "" not in payloads and self._leading() and known != self._position:
-                    # It overtakes the sequencer's own answer, which brings the same events without a query, in turns.
-                    known = self._position
-                    await asyncio.sleep(_HANDOVER_S)
+                if self._is_news(payloads) and "" not in payloads and self._leading():
+                    await self._handed_over(payloads)
                 if self._is_news(payloads):
                     while await self._read(session):
                         pass
         finally:
             await session.close()
+
+    async def _handed_over(self, payloads: Sequence[str]) -> None:
+        """Waits while this process's sequencer brings what it notified of: that overtakes its own answer, which brings
+        the same events without a query, in turns. Not for ever: anybody may notify, of what never comes."""
+        for _ in range(_HANDOVER_TURNS):
+            known = self._position
+            await asyncio.sleep(_HANDOVER_S)
+            if known == self._position or not self._is_news(payloads):
+                return
 
     async def _await_epoch(self, session: Session) -> None:
         """Until the epoch is of this cluster and timeline: the leader renews it before it numbers anything."""
@@ -150,12 +158,13 @@ class Follower:
             await session.fetch(query("renounce_epoch"), {"epoch": epoch})
             return True
         else:
-            for turn in turns(batch):
+            for number, turn in enumerate(turns(batch)):
+                if number:
+                    await asyncio.sleep(0)
                 if self._permitted is not None:
                     await self._permitted.wait()
                 # The sequencer may have handed over some of them meanwhile.
                 self._publish([event for event in turn if event.position > (self._position or 0)])
-                await asyncio.sleep(0)
         if len(batch) < _PAGE_EVENTS:
             self._publisher.renew(epoch)
         return len(batch) == _PAGE_EVENTS

@@ -189,6 +189,7 @@ class Sequencer:
             raise DatabaseUnavailable("there is no epoch: a restore may be under way")
         if renewed := await session.fetch(query("renew_epoch")):
             _log.warning("epoch-renewed", epoch=renewed[0][0])
+        await session.fetch(query("clear_window"))
         await session.fetch(
             f"prepare take (bigint, boolean) as {query('take')};"
             f"prepare share (bigint, bigint) as {query('share')};"

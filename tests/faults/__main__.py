@@ -23,8 +23,8 @@ def main() -> int:
         for fault in CATALOGUE.values():
             print(f"{fault.name:28} {fault.says}")
         return 0
-    if asked.services < 2 or (asked.write and asked.fault):
-        print("--services is two or more, and --write takes all faults", file=sys.stderr)
+    if asked.services < 2 or (asked.write and asked.fault) or (asked.lasts is not None and not asked.fault):
+        print("--services is two or more, --write takes all faults, and --lasts those of --fault", file=sys.stderr)
         return 2
     unknown = [name for name in asked.fault if name not in CATALOGUE]
     if unknown:
@@ -34,7 +34,7 @@ def main() -> int:
     seed = random.randrange(1 << 32) if asked.seed is None else asked.seed
     try:
         with _Servers(asked.postgres) as servers:
-            for number, faults in enumerate(_plan(asked.fault, asked.minutes, seed)):
+            for number, faults in enumerate(_plan(asked.fault, asked.lasts, asked.minutes, seed)):
                 outcomes.append(_run(faults, seed + number, servers.of(faults), asked.services))
                 print(f"   so far: {len(outcomes)} runs, {sum(one.received for one in outcomes):,} events", flush=True)
     except KeyboardInterrupt:
@@ -51,6 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--fault", action="append", default=[], metavar="NAME", help="this one; several are run at once"
     )
+    parser.add_argument("--lasts", type=float, metavar="S", help="with --fault: for so many seconds, not its own few")
     parser.add_argument("--minutes", type=float, default=0.0, help="go on for so long, in pairs once each had its turn")
     parser.add_argument("--seed", type=int, help="repeats what writers, clients and faults choose, one run a number")
     parser.add_argument("--postgres", choices=NAMES, default=NAMES[0])
@@ -60,20 +61,23 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _plan(names: Sequence[str], minutes: float, seed: int) -> Iterator[Sequence[Fault]]:
+def _plan(names: Sequence[str], lasts: float | None, minutes: float, seed: int) -> Iterator[Sequence[Fault]]:
     """What is run, one stage each. All in turn and then pairs; or what was named, again and again."""
     until_s, chance = time.monotonic() + 60 * minutes, random.Random(f"{seed} plan")
     able = [fault for fault in CATALOGUE.values() if not fault.needs]
     for fault in CATALOGUE.values():
         if fault.needs:
             print(f"{fault.name}: left out, for want of {fault.needs}", file=sys.stderr)
-    if names:
-        yield [CATALOGUE[name] for name in names]
+    named = [CATALOGUE[name] for name in names]
+    if lasts is not None:
+        named = [fault._replace(lasts_s=(lasts, lasts)) for fault in named]
+    if named:
+        yield named
     else:
         yield from ([fault] for fault in able)
     shared = [fault for fault in able if not fault.private and not fault.alone]
     while time.monotonic() < until_s:
-        yield [CATALOGUE[name] for name in names] if names else chance.sample(shared, 2)
+        yield named or chance.sample(shared, 2)
 
 
 def _run(faults: Sequence[Fault], seed: int, postgres: TestServer, services: int) -> Outcome:

@@ -383,3 +383,26 @@ async def test_step_that_takes_too_long_is_followed_by_one_of_half_its_size(data
     sizes = [after - before for before, after in pairwise(positions) if after > before]
     # What was given up may have come to its end by itself.
     assert sizes[0] <= 32 or sizes[1] <= share_of(32)
+
+
+async def test_window_of_an_earlier_version_is_told_once_by_this_one(database: str) -> None:
+    """Its leader left what has its number in the outbox, above rows that are committed later."""
+    keep = "begin return null; end"
+    run(
+        database,
+        f"create function public.keep() returns trigger language plpgsql as $$ {keep} $$;"
+        "create trigger keep before delete on orderstream.outbox for each row execute function public.keep()",
+    )
+    with opened(database, autocommit=False) as early, opened(database) as session, session.cursor() as at:
+        insert_orders(early.cursor(), ["bob"], 10)
+        insert_orders(at, ["ann"], 20)
+        steps = Steps(at)
+        numbered = [steps.take(8) for _ in range(4)]
+        early.commit()
+        at.execute("drop trigger keep on orderstream.outbox")
+    assert all(numbered)
+    async with sequencing(database, batch_max_events=8):
+        await eventually(lambda: len(committed_events(database)) >= 30)
+    assert_dense(committed_events(database))
+    assert len({json.loads(event.body)["order"]["id"] for event in committed_events(database)}) == 30
+    assert len(committed_events(database)) == 30

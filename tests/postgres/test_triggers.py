@@ -595,3 +595,29 @@ def test_counter_row_per_user_would_deadlock(database: str) -> None:
 def test_users_in_opposite_order_do_not_deadlock(database: str) -> None:
     """The same transactions with our triggers alone: neither even waits for the other."""
     assert cross(database) == []
+
+
+def test_single_execution_after_a_first_insert_of_thousands_does_not_read_all_orders(database: str) -> None:
+    """A plan is kept for the session, whatever it was made for."""
+    with opened(database) as session, session.cursor() as at:
+        insert_orders(at, ["ann", "bob"], 5_000)
+        at.execute("analyze public.orders")
+    with opened(database, autocommit=False) as session, session.cursor() as at:
+        add = (
+            "insert into public.executions (order_id, symbol, side, quantity, price, kind)"
+            " select id, 'AAPL', 'buy', 1, 230, 'trade' from public.orders limit %s"
+        )
+        at.execute(add, (3_000,))
+        session.commit()
+        at.execute("select id from public.orders where user_id = 'ann' limit 1")
+        [(order_id,)] = at.fetchall()
+        scans = "select seq_scan from pg_stat_xact_user_tables where relid = 'public.orders'::regclass"
+        at.execute(scans)
+        before = at.fetchall()
+        at.execute(
+            "insert into public.executions (order_id, symbol, side, quantity, price, kind)"
+            " values (%s, 'AAPL', 'buy', 1, 230, 'trade')",
+            (order_id,),
+        )
+        at.execute(scans)
+        assert at.fetchall() == before
