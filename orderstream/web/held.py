@@ -15,7 +15,6 @@ One timer does for all three. It is not moved when what it waits for comes later
 
 import asyncio
 import enum
-import sys
 from collections.abc import Mapping
 from contextvars import Context
 from http import HTTPStatus
@@ -69,8 +68,7 @@ class Manner(NamedTuple):
             head = await common(request)
             if len(heads) < _MOST_HEADS:
                 heads[origin] = head
-        # Those of one proxy are the same.
-        address = sys.intern(request.app[LIMITS].address_of(request))
+        address = request.app[LIMITS].address_of(request)
         return cls(address, head, *_around(request, connection.head, cursor))
 
 
@@ -195,9 +193,10 @@ class HeldPoll(Poll, Heir):
             return False
         limits, asker = self._shared.limits, self._asker
         try:
-            limits.admit_address(address)
+            # First what is not counted: whoever is given back is counted there.
             if self._shared.authenticator.known(asker.jwt) is None:
                 return False
+            limits.admit_address(address)
             limits.admit_user(asker.identity.user_id)
             limits.seat_poll(asker.identity.user_id, self)
         except (RequestError, Unavailable):

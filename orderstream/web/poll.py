@@ -54,7 +54,9 @@ async def poll(request: web.Request) -> web.StreamResponse:
     asker = Asker(identity, authenticator.jwt_of(request), device_of(request), *_hold(request, shared))
     connection = request.protocol
     assert isinstance(connection, Connection)
-    is_plain = request.version == HttpVersion11 and request.keep_alive and not is_traced(request)
+    # A body may still be on its way: only aiohttp knows that it is no request of its own (RFC 9112 section 11.2).
+    is_plain = request.version == HttpVersion11 and request.keep_alive
+    is_plain = is_plain and not request.body_exists and not is_traced(request)
     manner = await Manner.of(request, connection, cursor) if is_plain else None
     # From here on nothing is awaited: whoever drains, or ends the session, comes before this or finds a whole poll.
     if manner is None or not connection.is_clear:

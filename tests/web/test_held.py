@@ -252,3 +252,21 @@ async def test_unavailable_store_is_told_on_a_connection_that_was_handed_over() 
         served.store.reachable = True
         line.send(request("/v1/orders/poll"))
         assert (await answer(line)).status == 200
+
+
+@pytest.mark.parametrize("wait_s", [0, 50])
+@on_both_loops
+async def test_body_of_a_poll_is_not_a_request(served: Edge, wait_s: int) -> None:
+    """It comes after its head, and looks like one: a proxy that shares connections would give its answer to another."""
+    line, inner = await served.line(), request("/v1/smuggled")
+    line.send(asked(0, wait_s=wait_s).replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % len(inner)))
+    if wait_s:
+        await eventually(lambda: served.app[LIMITS].waiting_polls == 1 and bool(list(served.hub.subscribers())))
+        line.send(inner)
+        served.store.place("u1")
+        assert (await answer(line)).status == 200
+    else:
+        assert (await answer(line)).status == 304
+        line.send(inner)
+    line.send(asked(int(bool(wait_s)), wait_s=0))
+    assert (await answer(line)).status == 304
