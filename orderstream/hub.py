@@ -12,23 +12,19 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
+from orderstream.channel import Channel, StreamSubscriber, Subscriber
 from orderstream.collector import Collector
 from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import (
     Action,
-    Delivery,
     ReadChannel,
     ReadEvents,
     ReadSnapshot,
-    Resumed,
-    Send,
     Snapshot,
     State,
-    Wait,
 )
 from orderstream.core.events import Event, SequencedEvent, encoded
-from orderstream.core.groups import joined, left, members
-from orderstream.core.log import ChannelLog, ChannelPage, LogBounds
+from orderstream.core.log import ChannelPage, LogBounds
 from orderstream.errors import Unavailable
 from orderstream.ports import Meter, Outlet, Store, StreamOutlet
 
@@ -55,92 +51,6 @@ class HubLimits(msgspec.Struct, frozen=True):
     load_window_s: float = 0.003
     load_max_users: int = 500
     load_retry_s: float = 1.0
-
-
-class Channel(ChannelLog):
-    """One user's log in this process, and who follows it."""
-
-    __slots__ = ("_group", "loading", "user_id")
-
-    def __init__(self, user_id: str, bounds: LogBounds) -> None:
-        super().__init__(bounds)
-        self.user_id = user_id
-        self.loading = False
-        self._group: Any = None
-
-    @property
-    def subscribers(self) -> "tuple[Subscriber, ...]":
-        """As they are now."""
-        return members(self._group)
-
-    def add(self, subscriber: "Subscriber") -> None:
-        self._group = joined(self._group, subscriber)
-
-    def remove(self, subscriber: "Subscriber") -> None:
-        """It may be gone already."""
-        self._group = left(self._group, subscriber)
-
-
-class Subscriber(Delivery):
-    """A delivery that moves items from its channel to its outlet, as fast as the outlet takes them."""
-
-    __slots__ = ("_hub", "channel", "outlet")
-
-    def __init__(self, hub: "Hub", channel: Channel, cursor: str | None, outlet: Outlet) -> None:
-        super().__init__(cursor)
-        self._hub = hub
-        self.channel = channel
-        self.outlet = outlet
-
-    def tell(self, seq: int, frames: bytes) -> bool:
-        """Writes `frames`, which are all events after `seq`, to a stream that lacks just these; says whether it did."""
-        return False
-
-    def pump(self) -> None:
-        """Sends what there is; starts the read that is asked for. Never waits."""
-        outlet = self.outlet
-        while outlet.ready:
-            action = self.advance(self.channel)
-            if isinstance(action, Send):
-                outlet.send(action.items)
-                if action.last:
-                    break
-            elif isinstance(action, Resumed):
-                self._hub.resumed(action.source)
-            else:
-                if not isinstance(action, Wait):
-                    self._hub.read(self, action)
-                break
-        outlet.flush()
-
-    @property
-    def head(self) -> Cursor | None:
-        """How far we know, as far as this client may be measured by it: while it is being served older events, only up
-        to them. None before anything is known."""
-        if self.state is State.LOADING:
-            return None
-        cursor, known = self.channel.cursor, self.known
-        return max(cursor, known) if self.state is State.LIVE and known is not None else known
-
-    def close(self) -> None:
-        """Takes it out of the hub; may be called more than once."""
-        if self.state is not State.CLOSED:
-            super().close()
-            self._hub.leave(self)
-
-
-class StreamSubscriber(Subscriber):
-    """One whose outlet takes frames as they are, the same bytes for all: as a rule nothing is left to decide."""
-
-    __slots__ = ()
-
-    outlet: StreamOutlet
-
-    def tell(self, seq: int, frames: bytes) -> bool:
-        if self.outlet.ready and self.keeps_up(self.channel, seq):
-            self.outlet.write(frames)
-            return True
-        return False
 
 
 class Hub:

@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
+from orderstream.channel import Subscriber
 from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Item, Live, Reset, Snapshot, SnapshotEnd, SnapshotPart, State
 from orderstream.core.events import Event, SequencedEvent
 from orderstream.core.log import ChannelPage
 from orderstream.errors import DatabaseUnavailable, Unavailable
-from orderstream.hub import Hub, HubLimits, Subscriber
+from orderstream.hub import Hub, HubLimits
 from orderstream.postgres.store import StoreSettings
 from tests.postgres.feed import CountingMeter
 from tests.web.memory import MemoryStore

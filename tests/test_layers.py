@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "orderstream"
 # Each unit is a module or a package of `orderstream`; `(root)` is the package's own `__init__`.
 GROUND = {"(root)", "errors", "settings", "configuration"}
 CORE = {"core"}
-HEART = {"hub", "ports", "collector", "sessions"}
+HEART = {"hub", "channel", "ports", "collector", "sessions"}
 EDGES = {"web", "postgres", "metrics", "tracing", "logs", "client"}
 ENTRY = {"cli", "app", "supervisor", "canary", "demo", "watch", "doctor", "ingest"}
 

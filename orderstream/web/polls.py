@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from orderstream.channel import Subscriber
 from orderstream.core.claims import Identity
 from orderstream.core.conditional import ANY
 from orderstream.core.cursor import Cursor
@@ -22,7 +23,7 @@ from orderstream.core.delivery import Item, Live, Reset, SnapshotEnd, SnapshotPa
 from orderstream.core.devices import Device
 from orderstream.core.events import Event
 from orderstream.errors import RequestError, Unavailable
-from orderstream.hub import Hub, Subscriber
+from orderstream.hub import Hub
 from orderstream.ports import Meter
 from orderstream.sessions import Poller, Sessions
 from orderstream.web.headers import PRIVATE

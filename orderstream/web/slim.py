@@ -23,13 +23,14 @@ from typing import NamedTuple
 import structlog
 from aiohttp import web
 
+from orderstream.channel import Subscriber
 from orderstream.core import frames
 from orderstream.core.claims import Identity
 from orderstream.core.cursor import Cursor
 from orderstream.core.delivery import Item
 from orderstream.core.devices import Device
 from orderstream.errors import Unavailable
-from orderstream.hub import Hub, Subscriber
+from orderstream.hub import Hub
 from orderstream.ports import Meter
 from orderstream.sessions import OpenDelivery, Sessions
 from orderstream.web.connection import Connections, Heir
