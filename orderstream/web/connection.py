@@ -7,6 +7,7 @@ made to be extended.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import cast
 
@@ -43,19 +44,20 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     body_max_bytes: int = 65_536
 
 
-class Heir(asyncio.Protocol):
+class Heir(asyncio.Protocol, ABC):
     """A protocol that takes a connection over; MUST `discard` itself from `connections` when it is lost."""
 
     __slots__ = ()
 
+    @abstractmethod
     def handed(self, transport: asyncio.Transport, connections: "Connections") -> None:
         """In place of `connection_made`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def abort(self) -> None:
         """As a Connection's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def retire(self) -> None:
         """No more requests are to be taken: it is closed if nothing is under way."""
 

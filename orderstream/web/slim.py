@@ -211,6 +211,9 @@ class SlimStream(Heir, OpenDelivery):
         # The wheel still holds us, until our next beat would be due.
         del self._transport
 
+    def retire(self) -> None:
+        """There is no next request on it; a stream is ended by its goaway."""
+
     def abort(self) -> None:
         """Whatever it waits for: it is over."""
         self._transport.abort()

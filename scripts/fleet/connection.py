@@ -7,6 +7,7 @@ import errno
 import socket
 import ssl
 import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -53,7 +54,7 @@ def _context(verify: bool) -> ssl.SSLContext:
     return context
 
 
-class Connection:
+class Connection(ABC):
     """Sends what `request` gives, and hands on the answer: `answered` its head, `body` each part, `ended` the end.
 
     `answered` returns False for an answer that is not what was asked for: then the connection is closed.
@@ -74,20 +75,21 @@ class Connection:
 
     # What the clients say.
 
-    def request(self) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def request(self) -> bytes: ...
 
-    def answered(self, status: int, head: bytes) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def answered(self, status: int, head: bytes) -> bool: ...
 
-    def body(self, part: bytes, now: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def body(self, part: bytes, now: float) -> None: ...
 
+    @abstractmethod
     def finished(self, now: float) -> None:
         """The body is whole and the connection can carry the next request."""
 
-    def ended(self, error: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def ended(self, error: str) -> None: ...
 
     # What the fleet calls.
 

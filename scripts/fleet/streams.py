@@ -1,5 +1,7 @@
 """Clients that hold a stream: ours, which is checked number by number, and any other, whose events are counted."""
 
+from abc import abstractmethod
+
 from scripts.fleet.connection import Connection, Target
 from scripts.fleet.tally import Tally, count_gap
 from scripts.fleet.times import written_at
@@ -54,9 +56,12 @@ class Stream(Connection):
         for frame in frames:
             self.frame(frame, now)
 
+    def finished(self, now: float) -> None:
+        """It has no next request."""
+
+    @abstractmethod
     def frame(self, frame: bytes, now: float) -> None:
         """One whole event, without its end."""
-        raise NotImplementedError
 
     def ended(self, error: str) -> None:
         self.tally.broken += 1

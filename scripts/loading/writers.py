@@ -5,6 +5,7 @@ import json
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import closing
 from http.client import HTTPException
@@ -26,7 +27,7 @@ _DELETE = "delete from public.orders where id = any(%s::uuid[])"
 _AT_A_TIME = 1000
 
 
-class Writer:
+class Writer(ABC):
     """Writes `per_s` times a second from `start` to `stop`. `written` is how often it did; `trouble` what ended it."""
 
     def __init__(self, per_s: float) -> None:
@@ -36,6 +37,7 @@ class Writer:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
 
+    @abstractmethod
     def prepare(self) -> None:
         """Before anybody streams; raises Unusable."""
 
@@ -49,10 +51,11 @@ class Writer:
             self._thread.join()
         self.clear_up()
 
+    @abstractmethod
     def write(self) -> None:
         """Once. Raises what ends the writing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def clear_up(self) -> None:
         """Nothing of it is left where it wrote."""
 
@@ -131,6 +134,9 @@ class DeskWriter(Writer):
         self._target = target
         self._users = users
         self._connection = connect(target)
+
+    def prepare(self) -> None:
+        """Nothing: each order is placed when its turn comes."""
 
     def write(self) -> None:
         user = random.choice(self._users)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -10,7 +11,6 @@ from scripts.benchmark.child import Child, free_port, listens
 from scripts.benchmark.lab import Lab
 from scripts.benchmark.orders import Orders
 from scripts.fleet.connection import Target
-from scripts.fleet.polls import Poll
 from scripts.fleet.streams import PlainStream, Stream
 from scripts.fleet.tally import Tally
 
@@ -20,7 +20,7 @@ _AS_BROWSERS_SEND = (
 )
 
 
-class Peer:
+class Peer(ABC):
     """One server. Between `start` and `stop` it runs, and `target` is where.
 
     `kind` names the database that feeds it; None: it feeds itself. What `peer.server` names is the server, what
@@ -47,17 +47,17 @@ class Peer:
         return f"{', '.join(absent)} not installed" if absent else None
 
     @classmethod
+    @abstractmethod
     def version(cls) -> str:
         """As the report names it."""
-        raise NotImplementedError
 
     @property
     def orders(self) -> Orders | None:
         return None if self.kind is None else self.lab.orders(self.kind)
 
+    @abstractmethod
     def start(self) -> None:
         """Returns when it takes connections."""
-        raise NotImplementedError
 
     def stop(self) -> None:
         for child in (*self.bridge, *self.server):
@@ -70,10 +70,6 @@ class Peer:
             self.stream_class(self.target, number, user, self.request(user), tally)
             for number, user in enumerate(users, first)
         ]
-
-    def polls(self, users: Sequence[str], tally: Tally, *, wait_s: int) -> Sequence[Poll]:
-        """The same as polls that wait so long; only of those that answer them."""
-        raise NotImplementedError
 
     def request(self, user: str) -> bytes:
         """The request's head, without the blank line."""
