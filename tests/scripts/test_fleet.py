@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.fleet.connection import Connection, Target
+from scripts.fleet.connection import Target
 from scripts.fleet.polls import OrderPoll
 from scripts.fleet.streams import CrlfStream, OrderStream
 from scripts.fleet.tally import Ages, Tally
@@ -103,7 +103,7 @@ def test_pings_of_others_are_no_events() -> None:
 @given(st.integers(1, 60))
 def test_chunks_are_taken_off_however_they_are_cut(cut: int) -> None:
     """RFC 9112 section 7.1."""
-    connection = Connection(TARGET, 0)
+    connection = CrlfStream(TARGET, 0, "ann", b"", Tally("sse"))
     raw = b"5\r\nhello\r\n7;x=y\r\n, world\r\n0\r\n\r\n"
     taken = [connection._unchunked(raw[at : at + cut]) for at in range(0, len(raw), cut)]
     assert b"".join(part for part, _ in taken) == b"hello, world"
