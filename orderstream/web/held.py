@@ -6,13 +6,13 @@ object, and returns. It answers with one write; and where the client's next requ
 in its If-None-Match, which is how a client polls, nothing is read anew: what aiohttp found that request to say still
 holds. Whatever else comes is given, as it came, to a new `Connection` of aiohttp's.
 
-    UNHANDED  it is begun, and its answer may be there at once: then aiohttp gives it, where it must read the next request
+    UNHANDED  it is begun, and its answer may be there at once: then aiohttp gives it, and must read the next request
     HELD      a poll waits for its answer; what comes behind it is kept, and given to aiohttp after it
     SENDING   the client has `send_timeout_s` to take an answer that is too large to be sent at once
     IDLE      for `keepalive_timeout_s`
     LOST      for ever: the client left, or the connection is aiohttp's again
 
-One timer does for the three that end by it. It is not moved when what it waits for comes later, but looks when it fires.
+One timer does for the three that end by it. It is not moved when what it waits for comes later: it looks when it fires.
 """
 
 import asyncio
