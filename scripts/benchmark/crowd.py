@@ -9,7 +9,7 @@ from scripts.benchmark.lab import Lab
 from scripts.benchmark.peers.peer import Peer
 from scripts.fleet.fleet import Fleet, raise_descriptor_limit
 from scripts.fleet.streams import OrderStream, Stream
-from scripts.fleet.tally import Tally
+from scripts.fleet.tally import Ages, Tally
 
 P = TypeVar("P", bound=Peer)
 
@@ -58,6 +58,18 @@ class Crowd:
     @property
     def live(self) -> int:
         return self.tally.live if isinstance(self.streams[0], OrderStream) else self.tally.open
+
+    def settle(self, orders: int) -> None:
+        """Changes each of the first orders once, those of the streams' users, and returns when all of that has come:
+        what is measured after it is an order's later change. The first one that whoever numbers hears of an order that
+        was there before it costs a query of its past, as only just after a start it does."""
+        assert self._peer.orders is not None
+        self.tally.events = 0
+        options = ("--count", orders, "--orders", orders, "--batch", orders)
+        writer = self._peer.orders.writer(self._lab.folder, self._lab.other_core, *options)
+        if self.receive(orders, writer):
+            raise Trouble(f"{self._peer.name}: not every order's first event came")
+        self.tally.events, self.tally.ages = 0, Ages()
 
     def receive(self, expected: int, writer: Child | None, within_s: float = 60.0) -> int:
         """Turns until so many events came since the tally began and the writer has ended; how many are missing."""

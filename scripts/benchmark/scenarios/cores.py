@@ -82,6 +82,7 @@ def _measure(lab: Lab, processes: int, results: Results) -> int:
             held.grow(users(streams))
             _note(results, peer, "opened", streams, time.monotonic() - began, before_s)
             results.add(US, f"MB {processes}", peer.rss_bytes() / 1048576)
+            held.settle(streams)
             options = ("--count", events, "--orders", streams, "--batch", min(_BATCH, streams))
             begin = partial(peer.orders.writer, lab.folder, lab.other_core, *options)
             missed = _deliver(peer, held, begin, events, "random", results)

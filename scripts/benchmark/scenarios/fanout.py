@@ -112,6 +112,8 @@ def _measure(lab: Lab, peer_class: type[Peer], sizes: tuple[int, int, int, int],
             missed = _deliver(held, peer, partial(_to_one_user, lab, peer, facts), facts * devices, "devices", results)
         with crowd(lab, peer) as held:
             held.grow(users(streams))
+            if peer.orders is not None:
+                held.settle(streams)
             begin = partial(_to_random_users, lab, peer, streams, events)
             return missed + _deliver(held, peer, begin, events, "random", results)
 
@@ -121,6 +123,7 @@ def _profile(lab: Lab, streams: int, events: int, tables: list[Table]) -> int:
     results = Results()
     with running(Ours(lab)) as peer, crowd(lab, peer) as held:
         held.grow(users(streams))
+        held.settle(streams)
         with profile.taken_of(peer.server[0], lab.folder, lab.other_core) as taken:
             begin = partial(_to_random_users, lab, peer, streams, events)
             missed = _deliver(held, peer, begin, events, "random", results)

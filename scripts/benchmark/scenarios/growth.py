@@ -124,6 +124,7 @@ def _measure(lab: Lab, size: int, results: Results) -> int:
         held.grow(everybody[_FIRST:])
         held.fleet.turn_for(1.0)
         results.add(US, f"memory {size}", (peer.rss_bytes() - base_bytes) / 1024 / (size - _FIRST))
+        held.settle(size)
         missing = abs(_events(lab, peer, held, size, results)) + abs(_latency(lab, peer, held, size, results))
         return missing + held.faults()
 

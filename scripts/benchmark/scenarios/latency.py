@@ -92,6 +92,7 @@ def _measure(lab: Lab, peer_class: type[Peer], streams: int, results: Results, c
     lab.orders(peer_class.kind).fill(lab.few(15_000, 1500))
     with running(peer_class(lab)) as peer, crowd(lab, peer) as held:
         held.grow(users(streams))
+        held.settle(streams)
         for rate, (per_s, seconds) in RATES.items():
             if rate == _FEW and name != US:
                 continue

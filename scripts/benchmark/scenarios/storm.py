@@ -78,13 +78,8 @@ def _measure(lab: Lab, peer_class: type[Peer], streams: int, events: int, result
     assert peer_class.kind is not None
     lab.orders(peer_class.kind).fill(lab.few(15_000, 1500))
     with running(peer_class(lab)) as peer, crowd(lab, peer) as held:
-        assert peer.orders is not None
         held.grow(users(streams))
-        first = peer.orders.writer(
-            lab.folder, lab.other_core, "--count", streams, "--orders", streams, "--batch", streams
-        )
-        if held.receive(streams, first):
-            raise Trouble(f"{peer.name}: not every stream got its first event")
+        held.settle(streams)
         return _storm(lab, peer, held, events, results)
 
 
