@@ -20,6 +20,9 @@ _log = structlog.get_logger()
 # Of one order's past; one with more has a past that is not known.
 _PAST_EVENTS = 200
 
+PREPARE_PASTS = f"prepare pasts (text[], text[], bigint) as {query('pasts')}"
+PASTS = f"execute pasts (%(user_ids)s::text[], %(order_ids)s::text[], {_PAST_EVENTS})"
+
 Ask = Callable[[str, Mapping[str, object]], Awaitable[list[Row]]]
 
 
@@ -50,9 +53,7 @@ class Judge:
         if not strangers:
             return
         users, orders = zip(*strangers, strict=True)
-        rows = await ask(
-            query("pasts"), {"user_ids": list(users), "order_ids": list(orders), "max_events": _PAST_EVENTS}
-        )
+        rows = await ask(PASTS, {"user_ids": list(users), "order_ids": list(orders)})
         pasts: dict[Key, list[tuple[str, str]]] = {key: [] for key in strangers}
         for user_id, order_id, name, body in rows:
             pasts[user_id, order_id].append((name, body))

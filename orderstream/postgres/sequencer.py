@@ -16,21 +16,20 @@ never executes NOTIFY in an order's transaction. The wait is bounded all the sam
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import starmap
 
 import msgspec
 import structlog
 
-from orderstream.core.checker import Change
 from orderstream.core.events import SequencedEvent, turns
 from orderstream.errors import DatabaseUnavailable
 from orderstream.ports import Meter
 from orderstream.postgres.connections import PREPARE, Row, Session
-from orderstream.postgres.judging import Judge
+from orderstream.postgres.judging import PREPARE_PASTS, Judge
 from orderstream.postgres.pooling import open_lasting
 from orderstream.postgres.queries import query
+from orderstream.postgres.steps import NUMBER, PREPARE_STEPS, Taken, share_of
 
 _log = structlog.get_logger()
 
@@ -60,57 +59,6 @@ class SequencerSettings(msgspec.Struct, frozen=True):
     election_s: float = 2.0
     idle_session_timeout_s: float = 10.0
     query_timeout_s: float = 10.0
-
-
-def share_of(max_events: int) -> int:
-    """What large transactions get of a step at least, and what else waits for longer than others. A quarter: so small
-    ones pass, and a step with nothing else is short."""
-    return -(-max_events // 4)
-
-
-class _Taken:
-    """The rows of the outbox that `take` gave, column by column: a batch has up to a thousand, and what is done to each
-    of them in Python is done in C to all of a column."""
-
-    ids: Sequence[int]
-    _user_ids: Sequence[str]
-    _names: Sequence[str]
-    _bodies: Sequence[str]
-    _written_at: Sequence[float]
-    # Of each whether nothing is left of its user.
-    _are_whole: Sequence[bool]
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        columns = list(zip(*rows, strict=True)) if rows[0][4] is not None else [()] * len(rows[0])
-        *_, self.ids, xids, self._user_ids, order_ids, self._names, self._bodies = columns[:-2]
-        self._written_at, self._are_whole = columns[-2:]
-        self._changes = list(map(Change, xids, self._user_ids, order_ids, self._names, self._bodies))
-
-    def changes(self, *, whole: bool) -> tuple[Sequence[int], Sequence[Change]]:
-        """Places, and what changed there: those of users of whom nothing is left, or the rest."""
-        if whole and all(self._are_whole):
-            return range(len(self._changes)), self._changes
-        places = [place for place, is_whole in enumerate(self._are_whole) if is_whole == whole]
-        return places, [self._changes[place] for place in places]
-
-    def numbered(self, numbers: Sequence[Row], checked: Mapping[int, str]) -> list[SequencedEvent]:
-        """What was written of it: both in the order of the outbox."""
-        positions, epochs, seqs, _ = zip(*numbers, strict=True)
-        bodies = self._bodies
-        if checked:
-            bodies = [_body(body, checked.get(place)) for place, body in enumerate(bodies)]
-        columns = positions, self._user_ids, epochs, seqs, self._names, bodies, self._written_at
-        return list(starmap(SequencedEvent, zip(*columns, strict=True)))
-
-
-def _body(body: str, check: str | None) -> str:
-    """As `number` writes it."""
-    return body if check is None else f'{body[:-1]},"check":{check}}}'
-
-
-def _array(ids: Iterable[int]) -> str:
-    """As one text: of a list, the driver would quote one by one."""
-    return f"{{{str(list(ids))[1:-1]}}}"
 
 
 class Sequencer:
@@ -190,11 +138,7 @@ class Sequencer:
         if renewed := await session.fetch(query("renew_epoch")):
             _log.warning("epoch-renewed", epoch=renewed[0][0])
         await session.fetch(query("clear_window"))
-        await session.fetch(
-            f"prepare take (bigint, boolean) as {query('take')};"
-            f"prepare share (bigint, bigint) as {query('share')};"
-            f"prepare number (bigint, pg_snapshot, bigint, bigint[], bigint[], text[]) as {query('number')}"
-        )
+        await session.fetch(f"{PREPARE_STEPS};{PREPARE_PASTS}")
         judge = Judge(self._meter)
         [(rings,)] = await session.fetch("select orderstream.doorbell_enabled()")
         self.leading = True
@@ -235,34 +179,22 @@ class Sequencer:
         rows = await self._ask(session, f"execute take ({most}, {rises})")
         if not rows:
             raise DatabaseUnavailable("there is no checkpoint: a restore may be under way")
-        if crowded := rows[0][2]:
+        taken = Taken(rows)
+        if taken.crowded:
             rows = await self._ask(session, f"execute share ({most - share_of(most)}, {share_of(most)})")
-        checkpoint, snapshot, _, left_after = rows[0][:4]
-        taken = _Taken(rows)
+            taken = Taken(rows)
         # Thousands of tuples that live at once would call the garbage collector, time and again.
         del rows
-        if not taken.ids and not crowded:
+        if not taken.ids and not taken.crowded:
             return 0
         checked = await self._judged(session, judge, taken)
-        numbers = await self._ask(
-            session,
-            "execute number (%(checkpoint)s, %(snapshot)s, %(left_after)s, %(ids)s::bigint[], %(checked)s::bigint[],"
-            " %(checks)s::text[])",
-            {
-                "checkpoint": checkpoint,
-                "snapshot": snapshot,
-                "left_after": left_after,
-                "ids": _array(taken.ids),
-                "checked": _array(taken.ids[place] for place in checked),
-                "checks": list(checked.values()),
-            },
-        )
-        # None where a new epoch began meanwhile: then there is nothing to tell of what was taken.
-        if numbers:
-            await self._tell(taken.numbered(numbers, checked))
-        return len(numbers)
+        # Nothing where a new epoch began meanwhile: then there is nothing to tell of what was taken.
+        if not await self._ask(session, NUMBER, taken.parameters(checked)):
+            return 0
+        await self._tell(taken.numbered(checked))
+        return len(taken.ids)
 
-    async def _judged(self, session: Session, judge: Judge, taken: _Taken) -> dict[int, str]:
+    async def _judged(self, session: Session, judge: Judge, taken: Taken) -> dict[int, str]:
         """Place -> the JSON of its check, where there is one."""
         checked: dict[int, str] = {}
         for whole in (True, False):

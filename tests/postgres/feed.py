@@ -12,8 +12,8 @@ import psycopg2
 from psycopg2.extensions import connection, cursor
 
 from orderstream.core.events import SequencedEvent
-from orderstream.postgres.queries import query
-from orderstream.postgres.sequencer import Sequencer, SequencerSettings, share_of
+from orderstream.postgres.sequencer import Sequencer, SequencerSettings
+from orderstream.postgres.steps import NUMBER, PREPARE_STEPS, Taken, share_of
 
 USUAL = {
     "symbol": "AAPL",
@@ -75,33 +75,24 @@ class Steps:
 
     def __init__(self, at: cursor) -> None:
         self._at = at
-        at.execute(f"prepare take (bigint, boolean) as {query('take')}")
-        at.execute(f"prepare share (bigint, bigint) as {query('share')}")
-        at.execute(f"prepare number (bigint, pg_snapshot, bigint, bigint[], bigint[], text[]) as {query('number')}")
+        at.execute(PREPARE_STEPS)
 
     def look(self, max_events: int = 1000) -> list[tuple[Any, ...]]:
         """The first half."""
         self._at.execute(f"execute take ({max_events}, false)")
         rows = self._at.fetchall()
-        if rows[0][2]:
+        if Taken(rows).crowded:
             self._at.execute(f"execute share ({max_events - share_of(max_events)}, {share_of(max_events)})")
             rows = self._at.fetchall()
         return rows
 
     def number(self, rows: list[tuple[Any, ...]]) -> list[SequencedEvent]:
         """The second half, of what the first gave."""
-        (checkpoint, snapshot, crowded, left_after) = rows[0][:4]
-        taken = [row[4:] for row in rows if row[4] is not None]
-        if not taken and not crowded:
+        taken = Taken(rows)
+        if not taken.ids and not taken.crowded:
             return []
-        given = (checkpoint, snapshot, left_after, [row[0] for row in taken])
-        self._at.execute("execute number (%s, %s, %s, %s::bigint[], '{}', '{}')", given)
-        return [
-            SequencedEvent(position, user_id, epoch, seq, name, body, written_at)
-            for (position, epoch, seq, _), (_, _, user_id, _, name, body, written_at, _) in zip(
-                self._at.fetchall(), taken, strict=False
-            )
-        ]
+        self._at.execute(NUMBER, taken.parameters({}))
+        return taken.numbered({}) if self._at.fetchall() else []
 
     def take(self, max_events: int = 1000) -> list[SequencedEvent]:
         """Both."""

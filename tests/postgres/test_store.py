@@ -165,7 +165,6 @@ async def test_order_is_shown_to_its_user_alone(
 
 HISTORY = {
     "order_events": {"order_id": str(uuid.uuid4()), "after": 0, "max_events": 50},
-    "pasts": {"user_ids": ["u7"], "order_ids": [str(uuid.uuid4())], "max_events": 200},
     "renamings": {"order_id": str(uuid.uuid4()), "max_events": 1000},
     "executions_page": {
         "since": None, "until": None, "symbol": None, "before_at": None, "before_id": None, "max_executions": 51,

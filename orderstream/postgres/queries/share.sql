@@ -1,9 +1,9 @@
 -- A fair share of what waits, where that is more than a step takes: at most $1 events of transactions that are new and
 -- no larger than that, and the $2 oldest of the rest, each user's in the order of the outbox and none passed over. As
--- `take` gives it; the fourth column is an id that all lie above that are left, null where nothing is, and the last one
--- whether nothing is left of this user.
+-- `take` gives it; the sixth column is an id that all lie above that are left, null where nothing is, and the last but
+-- one whether nothing is left of this user.
 with previous as materialized (
-    select c.id, c.numbered, c.opened_after, coalesce(c.opened, c.numbered) as seen
+    select c.id, c.position, c.numbered, c.opened_after, coalesce(c.opened, c.numbered) as seen
     from orderstream.checkpoints c order by c.id desc limit 1
 ),
 fresh as materialized (
@@ -59,7 +59,13 @@ cut as materialized (
     select c.*, u.beyond is null as whole, u.beyond is null or c.id < u.beyond as taken
     from candidates c join users u using (user_id)
 )
-select p.id, pg_current_snapshot()::text, true, (select id - 1 from beyond),
-       c.id, c.xid::text, c.user_id, c.order_id, c.event, c.body, extract(epoch from c.written_at)::float8, c.whole
-from previous p left join cut c on c.taken
-order by c.id
+select p.id, p.position, (select epoch from orderstream.epochs order by id desc limit 1),
+       pg_current_snapshot()::text, true, (select id - 1 from beyond) as left_after,
+       null::bigint as outbox_id, null, null, null, null, null, null::float8, null::boolean, null::bigint
+from previous p
+union all
+select null, null, null, null, null, null,
+       c.id, c.xid::text, c.user_id, c.order_id, c.event, c.body, extract(epoch from c.written_at)::float8, c.whole,
+       (select e.seq from orderstream.events e where e.user_id = c.user_id order by e.seq desc limit 1)
+from cut c where c.taken
+order by outbox_id nulls first
