@@ -1,11 +1,11 @@
 """Sessions on Postgres over aiopg, and the one door where driver errors become ours."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import aiopg
 import psycopg2
 import psycopg2.errors
 
@@ -77,10 +77,10 @@ def _line(error: BaseException) -> str:
 class Session:
     """One session that stays: for locks that live with it and for LISTEN. One query at a time.
 
-    Every method raises DatabaseUnavailable; the session is then of no use. Cancelling a query closes it (aiopg).
+    Every method raises DatabaseUnavailable; the session is then of no use. Cancelling a query closes it.
     """
 
-    def __init__(self, connection: aiopg.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     @property
@@ -90,46 +90,22 @@ class Session:
 
     async def fetch(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of the last statement in `sql`; none where it gives none."""
-        return await translated(_fetch(self._connection, sql, parameters))
+        return await translated(self._connection.ask(sql, parameters))
 
     async def notified(self, timeout_s: float) -> list[str]:
         """The payloads that came, at once or within `timeout_s`; none when the time is over. May be cancelled."""
-        payloads = self._heard()
-        if not payloads and timeout_s > 0:
-            with suppress(asyncio.TimeoutError):
-                payloads.append((await self._first(timeout_s)).payload)
-                payloads += self._heard()
-        return payloads
-
-    def _heard(self) -> list[str]:
-        """What has come. aiopg looks only before it asks psycopg2 to read, so what arrived with the end of an answer
-        lies in psycopg2 until the socket says something again, which may be never."""
-        queue, raw = self._connection.notifies, self._connection.raw
-        payloads: list[str] = []
+        connection, until = self._connection, time.monotonic() + timeout_s
         try:
-            while not queue.empty():
-                payloads.append(queue.get_nowait().payload)
-            raw.poll()
-        except psycopg2.Error as error:
+            while not (payloads := connection.heard()) and (left_s := until - time.monotonic()) > 0:
+                await connection.stirred(left_s)
+        except (psycopg2.Error, OSError) as error:
             raise DatabaseUnavailable(f"the database does not answer: {_line(error)}") from error
-        payloads += [notify.payload for notify in raw.notifies]
-        raw.notifies.clear()
         return payloads
 
     async def close(self) -> None:
         """Ends the session; its locks go with it."""
         with suppress(psycopg2.Error):
             await self._connection.close()
-
-    async def _first(self, timeout_s: float) -> Any:
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._connection.notifies.get()
-        except TimeoutError:
-            # An OSError too, since Python 3.11: silence is no lost connection.
-            raise
-        except (psycopg2.Error, OSError) as error:
-            raise DatabaseUnavailable(f"the database does not answer: {_line(error)}") from error
 
 
 async def open_session(database_url: str, *, name: str, timeout_s: float, **liveness: int) -> Session:
@@ -138,7 +114,7 @@ async def open_session(database_url: str, *, name: str, timeout_s: float, **live
     return Session(await translated(_connect(database_url, f"orderstream {name}", timeout_s, liveness)))
 
 
-async def _connect(database_url: str, name: str, timeout_s: float, liveness: Mapping[str, int]) -> aiopg.Connection:
+async def _connect(database_url: str, name: str, timeout_s: float, liveness: Mapping[str, int]) -> Connection:
     connection = None
     try:
         async with asyncio.timeout(timeout_s):
@@ -154,23 +130,14 @@ async def _connect(database_url: str, name: str, timeout_s: float, liveness: Map
     return connection
 
 
-async def _first_that_answers(database_url: str, **options: Any) -> aiopg.Connection:
+async def _first_that_answers(database_url: str, **options: Any) -> Connection:
     for server in await reachable(database_url):
         try:
-            return await Connection(database_url, **server, **options)
+            connection: Connection = await Connection(database_url, **server, **options)  # type: ignore[assignment]
+            return connection
         except psycopg2.OperationalError as error:
             refused = error
     raise refused
-
-
-async def _fetch(connection: aiopg.Connection, sql: str, parameters: Mapping[str, Any] | None) -> list[Row]:
-    cursor = await connection.cursor()
-    try:
-        await cursor.execute(sql, parameters)
-        _honour_cancellation()
-        return list(await cursor.fetchall()) if cursor.description else []
-    finally:
-        cursor.close()
 
 
 def _honour_cancellation() -> None:

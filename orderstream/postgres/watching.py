@@ -8,7 +8,7 @@ socket aborts the process. The kernel's own set forgets what is closed, and says
 
 import asyncio
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -77,9 +77,11 @@ class Watched:
 
 
 class Connection(aiopg.Connection):
-    """aiopg's, on a Watched loop."""
+    """aiopg's, on a Watched loop. A query is a future and a timer; aiopg's cursors take many objects for each, and an
+    order that changes alone waits for all of that."""
 
     _watched: Watched
+    _stirring: asyncio.Future[None] | None = None
 
     @property  # type: ignore[override]
     def _loop(self) -> Watched:
@@ -89,12 +91,54 @@ class Connection(aiopg.Connection):
     def _loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._watched = Watched(loop)
 
+    async def ask(self, sql: str, parameters: Mapping[str, Any] | None) -> list[tuple[Any, ...]]:
+        """The rows of the last statement; one query at a time. Raises what psycopg2 raises, and TimeoutError; after
+        that, or when it is cancelled, the connection is closed."""
+        answered = self._create_waiter("ask")
+        cursor = self.raw.cursor()
+        timer = self._watched.call_later(self._timeout, _time_is_over, answered)
+        try:
+            cursor.execute(sql, parameters)
+            self._ready(self._weakref)
+            await answered
+            return cursor.fetchall() if cursor.description else []
+        except (asyncio.CancelledError, TimeoutError):
+            self._close()
+            raise
+        finally:
+            timer.cancel()
+            self._waiter = None
+            cursor.close()
+
+    def heard(self) -> list[str]:
+        """The payloads of the notifications that have come. aiopg looks only before it asks psycopg2 to read, so what
+        arrived with the end of an answer lies in psycopg2 until the socket says something again, which may be never."""
+        payloads: list[str] = []
+        while not self._notifies.empty():
+            payloads.append(self._notifies.get_nowait().payload)
+        self.raw.poll()
+        payloads += [notify.payload for notify in self.raw.notifies]
+        self.raw.notifies.clear()
+        return payloads
+
+    async def stirred(self, timeout_s: float) -> None:
+        """Returns when something came, or the time is over. May be cancelled."""
+        self._stirring = stirring = self._watched.create_future()
+        timer = self._watched.call_later(timeout_s, _wake, stirring)
+        try:
+            await stirring
+        finally:
+            timer.cancel()
+            self._stirring = None
+
     @staticmethod
     def _ready(weak_self: Any) -> None:
         aiopg.Connection._ready(weak_self)
         self = weak_self()
         if self is not None:
             self._follow()
+            if self._stirring is not None:
+                _wake(self._stirring)
 
     def _follow(self) -> None:
         """While it connects, libpq may have gone on to another socket."""
@@ -106,3 +150,15 @@ class Connection(aiopg.Connection):
     def _close(self) -> None:
         super()._close()
         self._watched.close()
+        if self._stirring is not None:
+            _wake(self._stirring)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _time_is_over(answered: asyncio.Future[None]) -> None:
+    if not answered.done():
+        answered.set_exception(TimeoutError())
