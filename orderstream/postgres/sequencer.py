@@ -77,11 +77,28 @@ class Sequencer:
         self._meter = meter
         self._most_events = settings.batch_max_events
         self.leading = False
+        # Whether a query is under way, and whether to end after it: a session whose query was cut short is closed, and
+        # could not tell the candidates that we leave.
+        self._asking = self._leaving = False
         self.trouble: str | None = None
         """Why this process could not number the last time that it was to; None where it could, or another leads."""
 
     async def run(self) -> None:
         """Stands for election for ever; a lost session is answered by a new one. Cancelling steps down."""
+        self._leaving = False
+        work = asyncio.ensure_future(self._work())
+        try:
+            await asyncio.shield(work)
+        finally:
+            self._leaving = True
+            try:
+                if self._asking:
+                    await asyncio.wait([work], timeout=_LEAVE_S)
+            finally:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+
+    async def _work(self) -> None:
         while True:
             try:
                 await self._stand()
@@ -154,15 +171,15 @@ class Sequencer:
                     await asyncio.sleep(self._settings.doorbell_poll_max_s)
 
     async def _ask(self, session: Session, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
-        """The rows of a query, let finish when we are cancelled: a session whose query was cut short is closed, and
-        could not tell the candidates that we leave."""
-        query = asyncio.ensure_future(session.fetch(sql, parameters))
+        """The rows of a query."""
+        self._asking = True
         try:
-            return await asyncio.shield(query)
-        except asyncio.CancelledError:
-            await asyncio.wait([query], timeout=_LEAVE_S)
-            query.cancel()
-            raise
+            rows = await session.fetch(sql, parameters)
+        finally:
+            self._asking = False
+        if self._leaving:
+            raise asyncio.CancelledError
+        return rows
 
     async def _step(self, session: Session, judge: Judge, *, rises: bool = False) -> int:
         """Numbers what is new, and hands it over; says how many. Who `rises` lets go of DOORBELL at its beginning.
