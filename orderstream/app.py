@@ -112,7 +112,9 @@ class Service:
             leading=lambda: self.sequencer.leading,
             permitted=permitted,
         )
-        self.sequencer = Sequencer(url, part_of(settings, SequencerSettings), self.follower.take, self._counts)
+        self.sequencer = Sequencer(
+            url, part_of(settings, SequencerSettings), self.follower.take, self._counts, self.follower.look
+        )
         self._retention = Retention(
             self._pool, part_of(settings, RetentionSettings), lambda: self.sequencer.leading, self.meter
         )

@@ -1,7 +1,6 @@
 """Sessions on Postgres over aiopg, and the one door where driver errors become ours."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -93,14 +92,20 @@ class Session:
         return await translated(self._connection.ask(sql, parameters))
 
     async def notified(self, timeout_s: float) -> list[str]:
-        """The payloads that came, at once or within `timeout_s`; none when the time is over. May be cancelled."""
-        connection, until = self._connection, time.monotonic() + timeout_s
+        """The payloads that came, at once or within `timeout_s`; none when the time is over, or at `stir`. May be
+        cancelled."""
+        connection = self._connection
         try:
-            while not (payloads := connection.heard()) and (left_s := until - time.monotonic()) > 0:
-                await connection.stirred(left_s)
+            if not (payloads := connection.heard()) and timeout_s > 0:
+                await connection.stirred(timeout_s)
+                payloads = connection.heard()
         except (psycopg2.Error, OSError) as error:
             raise DatabaseUnavailable(f"the database does not answer: {_line(error)}") from error
         return payloads
+
+    def stir(self) -> None:
+        """Ends a wait for notifications, if there is one."""
+        self._connection.stir()
 
     async def close(self) -> None:
         """Ends the session; its locks go with it."""

@@ -2,6 +2,11 @@
 
 After a lost connection: LISTEN first, then read, then trust notifications. A listener can be deaf without an error
 (a pooler between, a connection that died silently), so it notifies itself every few seconds, and reads then too.
+
+    EARS | held shared by whoever wants to be told of events; the leader notifies nobody where nobody does
+
+While this process leads, its sequencer hands over what it numbered, and its follower gives EARS back: to be told as
+well costs Postgres and us a notification, before anybody has got the event. What is not handed over is read at once.
 """
 
 import asyncio
@@ -18,6 +23,9 @@ from orderstream.postgres.pooling import LastingSession, open_lasting
 from orderstream.postgres.queries import query
 
 _log = structlog.get_logger()
+
+# A two-key advisory lock, as those of the sequencer. It stands in queries/number.sql too.
+EARS = "1869768306, 2"
 
 _PROBE = "probe"
 _POSITION = re.compile("[0-9]{1,19}")
@@ -53,6 +61,10 @@ class Follower:
         self._probe_s = probe_s
         self._timeout_s = timeout_s
         self._position: int | None = None  # None: nothing was ever read
+        self._session: LastingSession | None = None
+        self._holds_ears = False
+        # Something was numbered, or may be from now on, that nobody tells us of.
+        self._behind = False
         self.connected = asyncio.Event()
         self._failure = "there was no connection yet"
 
@@ -80,33 +92,60 @@ class Follower:
         return self._position or 0
 
     def take(self, batch: Sequence[SequencedEvent]) -> None:
-        """Events straight from this process's sequencer; what does not follow is left to be read."""
+        """Events straight from this process's sequencer; what does not follow is read."""
         permitted = self._permitted is None or self._permitted.is_set()
         if permitted and batch and batch[0].position == self._next_position:
             self._publish(batch)
+        else:
+            self.look()
+
+    def look(self) -> None:
+        """Has it read what there is: when there is something that it is not told of, or this process leads no more."""
+        self._behind = True
+        if self._session is not None:
+            self._session.stir()
 
     @property
     def _next_position(self) -> int | None:
         return None if self._position is None else self._position + 1
 
     async def _follow(self) -> None:
-        session = await open_lasting(self._database_url, name="follower", timeout_s=self._timeout_s)
+        self._session = session = await open_lasting(self._database_url, name="follower", timeout_s=self._timeout_s)
+        self._holds_ears = False
         try:
             await session.fetch(f"{PREPARE}; listen orderstream_events")
             await self._await_epoch(session)
-            while await self._read(session):
-                pass
+            await self._catch_up(session)
             self.connected.set()
             _log.info("follower-connected", position=self._position)
             while True:
-                payloads = await session.notified(self._probe_s) or await self._probed(session)
+                payloads = await self._told(session)
                 if self._is_news(payloads) and "" not in payloads and self._leading():
                     await self._handed_over(payloads)
                 if self._is_news(payloads):
-                    while await self._read(session):
-                        pass
+                    await self._catch_up(session)
         finally:
+            self._session = None
             await session.close()
+
+    async def _told(self, session: LastingSession) -> list[str]:
+        """What was notified; or, as of a new epoch, nothing but that there is something to read."""
+        payloads = [] if self._behind else await session.notified(self._probe_s)
+        if self._behind:
+            return [""]
+        return payloads or await self._probed(session)
+
+    async def _catch_up(self, session: LastingSession, first: str = "") -> None:
+        """Reads what there is, with EARS held, or given back, before. `first` runs in the same round trip."""
+        self._behind, wanted = False, not self._leading()
+        if wanted and not self._holds_ears:
+            first += f"select pg_advisory_lock_shared({EARS});"
+        elif self._holds_ears and not wanted:
+            first += f"select pg_advisory_unlock_shared({EARS});"
+        more = await self._read(session, first=first)
+        self._holds_ears = wanted
+        while more:
+            more = await self._read(session)
 
     async def _handed_over(self, payloads: Sequence[str]) -> None:
         """Waits while this process's sequencer brings what it notified of: that overtakes its own answer, which brings
@@ -126,10 +165,10 @@ class Follower:
 
     async def _probed(self, session: LastingSession) -> list[str]:
         """Looks all the same, and makes sure that notifications come through: those that came, our own at least."""
-        while await self._read(session, first=f"select pg_notify('orderstream_events', '{_PROBE}');"):
-            pass
+        await self._catch_up(session, f"select pg_notify('orderstream_events', '{_PROBE}');")
         await session.require_mark()
-        if payloads := await session.notified(self._timeout_s):
+        payloads = await session.notified(self._timeout_s)
+        if payloads or self._behind:
             return payloads
         raise DatabaseUnavailable("notifications do not come through")
 

@@ -62,7 +62,8 @@ class SequencerSettings(msgspec.Struct, frozen=True):
 
 
 class Sequencer:
-    """Runs in every process, leads in one. `handover` gets each batch right after its commit."""
+    """Runs in every process, leads in one. `handover` gets each batch right after its commit, and `released` is called
+    when it leads no more: what it numbered last may not have been handed over, and others' never is."""
 
     def __init__(
         self,
@@ -70,10 +71,12 @@ class Sequencer:
         settings: SequencerSettings,
         handover: Callable[[Sequence[SequencedEvent]], None],
         meter: Meter,
+        released: Callable[[], None] = lambda: None,
     ) -> None:
         self._database_url = database_url
         self._settings = settings
         self._handover = handover
+        self._released = released
         self._meter = meter
         self._most_events = settings.batch_max_events
         self.leading = False
@@ -115,6 +118,7 @@ class Sequencer:
     def _step_down(self) -> None:
         if self.leading:
             self.leading = False
+            self._released()
             self._meter.stepped_down()
             _log.info("leadership-ended")
 

@@ -122,7 +122,7 @@ class Connection(aiopg.Connection):
         return payloads
 
     async def stirred(self, timeout_s: float) -> None:
-        """Returns when something came, or the time is over. May be cancelled."""
+        """Returns when something came, at `stir`, or when the time is over. May be cancelled."""
         self._stirring = stirring = self._watched.create_future()
         timer = self._watched.call_later(timeout_s, _wake, stirring)
         try:
@@ -131,14 +131,18 @@ class Connection(aiopg.Connection):
             timer.cancel()
             self._stirring = None
 
+    def stir(self) -> None:
+        """Ends a wait, if there is one."""
+        if self._stirring is not None:
+            _wake(self._stirring)
+
     @staticmethod
     def _ready(weak_self: Any) -> None:
         aiopg.Connection._ready(weak_self)
         self = weak_self()
         if self is not None:
             self._follow()
-            if self._stirring is not None:
-                _wake(self._stirring)
+            self.stir()
 
     def _follow(self) -> None:
         """While it connects, libpq may have gone on to another socket."""
@@ -150,8 +154,7 @@ class Connection(aiopg.Connection):
     def _close(self) -> None:
         super()._close()
         self._watched.close()
-        if self._stirring is not None:
-            _wake(self._stirring)
+        self.stir()
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

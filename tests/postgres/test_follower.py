@@ -1,15 +1,20 @@
 """Following: every event once and in order, through lost connections, hand-overs and holes."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 
+import psycopg2
 import pytest
+from psycopg2.extensions import cursor
 
 from orderstream.core.events import TURN_EVENTS, SequencedEvent
 from orderstream.postgres import follower as follower_module
 from orderstream.postgres.connections import Session
 from orderstream.postgres.follower import Follower
-from tests.postgres.feed import CountingMeter, committed_events, run
+from orderstream.postgres.sequencer import Sequencer, SequencerSettings
+from tests.postgres.feed import CountingMeter, committed_events, insert_order, opened, run, sequencing
 from tests.postgres.publishing import Recorder, following
 from tests.waiting import eventually
 
@@ -18,10 +23,21 @@ TERMINATE = (
     "where application_name = 'orderstream follower' and datname = current_database()"
 )
 
+EARS_HELD = (
+    "select count(*) from pg_locks where locktype = 'advisory' and (classid, objid) = (1869768306, 2)"
+    " and database = (select oid from pg_database where datname = current_database())"
+)
+
 
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
+
+
+@pytest.fixture
+def at(database: str) -> Iterator[cursor]:
+    with opened(database) as session, session.cursor() as at:
+        yield at
 
 
 @pytest.fixture
@@ -107,18 +123,87 @@ async def test_batch_handed_over_and_notified_comes_once(database: str, recorder
     assert recorder.positions == list(range(1, 62))
 
 
-async def test_batch_that_does_not_follow_is_left_to_be_read(
+async def test_batch_that_does_not_follow_is_read_at_once(
     database: str, recorder: Recorder, follower: Follower
 ) -> None:
-    """A hand-over that overtakes a notification does not make a hole."""
+    """A hand-over that overtakes a notification, or that nobody notifies of, does not make a hole."""
     async with following(follower):
         commit(database, 1, 2, notify=False)
         follower.take(commit(database, 3, notify=False))
         assert recorder.events == []
-        commit(database, 4)
-        await eventually(lambda: len(recorder.events) == 4)
-    assert recorder.positions == [1, 2, 3, 4]
+        await eventually(lambda: len(recorder.events) == 3)
+    assert recorder.positions == [1, 2, 3]
     assert recorder.forgot == 0
+
+
+async def test_leader_alone_is_handed_its_events_and_notifies_nobody(
+    database: str, at: cursor, recorder: Recorder
+) -> None:
+    """Until another process is there, which then hears of each. Who leads no more is told like others, at once."""
+    there = Recorder()
+    async with handing_over(database, recorder) as sequencer, listening(database) as told:
+        insert_order(at, "ann")
+        await eventually(lambda: recorder.positions == [1])
+        assert told() == []
+        async with following(Follower(database, there, CountingMeter(), probe_s=60.0, timeout_s=5.0)):
+            insert_order(at, "ann")
+            await eventually(lambda: recorder.positions == [1, 2] and there.positions == [2])
+            assert told() == ["2"]
+        # Postgres ends a session when it comes to it.
+        await eventually(lambda: run(database, EARS_HELD) == [(0,)])
+        insert_order(at, "ann")
+        await eventually(lambda: recorder.positions == [1, 2, 3])
+        assert told() == []
+        sequencer.cancel()
+        async with sequencing(database):
+            insert_order(at, "ann")
+            await eventually(lambda: recorder.positions == [1, 2, 3, 4])
+            assert told() == ["4"]
+
+
+async def test_probe_that_is_interrupted_is_no_lost_connection(database: str, recorder: Recorder) -> None:
+    """Events that do not follow may come just while its own notification is on the way."""
+    meter = CountingMeter()
+    follower = Follower(database, recorder, meter, probe_s=0.001, timeout_s=5.0)
+    async with following(follower):
+        for position in range(2, 400, 2):
+            follower.take(commit(database, position - 1, 2, notify=False)[1:])
+            await asyncio.sleep(0)
+        await eventually(lambda: recorder.positions == list(range(1, 400 - 1)))
+    assert meter.counts["database_error"] == 0
+
+
+@asynccontextmanager
+async def handing_over(database: str, recorder: Recorder) -> AsyncIterator[asyncio.Task[None]]:
+    """A process's follower and sequencer, which leads."""
+    follower = Follower(
+        database, recorder, CountingMeter(), probe_s=60.0, timeout_s=5.0, leading=lambda: sequencer.leading
+    )
+    settings = SequencerSettings(safety_net_s=60.0, idle_session_timeout_s=0.0, election_s=0.1)
+    sequencer = Sequencer(database, settings, follower.take, CountingMeter(), follower.look)
+    leading = asyncio.create_task(sequencer.run())
+    await eventually(lambda: sequencer.leading)
+    async with following(follower):
+        yield leading
+    leading.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await leading
+
+
+@asynccontextmanager
+async def listening(database: str) -> AsyncIterator[Callable[[], list[str]]]:
+    """What is notified of events meanwhile, since it was last asked: positions."""
+    with contextlib.closing(psycopg2.connect(database)) as session, session.cursor() as at:
+        session.autocommit = True
+        at.execute("listen orderstream_events")
+
+        def told() -> list[str]:
+            at.execute("select")
+            payloads = [notify.payload for notify in session.notifies]
+            session.notifies.clear()
+            return [payload for payload in payloads if payload.isdigit()]
+
+        yield told
 
 
 async def test_table_set_back_is_forgotten_in_a_new_epoch(

@@ -28,8 +28,10 @@ checkpoint as (
     from previous p
     returning position
 ),
--- The other processes' followers; never rung from an order's transaction.
+-- The other processes' followers, if there are any: each holds this lock, shared, and whoever comes waits until we have
+-- committed. Never from an order's transaction.
 rung as materialized (
-    select pg_notify('orderstream_events', position::text) from checkpoint where cardinality($5) > 0
+    select pg_notify('orderstream_events', position::text) from checkpoint
+    where cardinality($5) > 0 and not pg_try_advisory_xact_lock(1869768306, 2)
 )
 select c.position, (select count(*) from rung) from checkpoint c
