@@ -100,7 +100,8 @@ class Follower:
             self.look()
 
     def look(self) -> None:
-        """Has it read what there is: when there is something that it is not told of, or this process leads no more."""
+        """Has it read what there is, with EARS or without: when there is something that it is not told of, or this
+        process leads, or leads no more."""
         self._behind = True
         if self._session is not None:
             self._session.stir()

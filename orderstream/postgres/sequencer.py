@@ -62,8 +62,8 @@ class SequencerSettings(msgspec.Struct, frozen=True):
 
 
 class Sequencer:
-    """Runs in every process, leads in one. `handover` gets each batch right after its commit, and `released` is called
-    when it leads no more: what it numbered last may not have been handed over, and others' never is."""
+    """Runs in every process, leads in one. `handover` gets each batch right after its commit, and `turned` is called
+    when it leads, and when it leads no more: what it numbered last may not have been handed over, others' never is."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class Sequencer:
         settings: SequencerSettings,
         handover: Callable[[Sequence[SequencedEvent]], None],
         meter: Meter,
-        released: Callable[[], None] = lambda: None,
+        turned: Callable[[], None] = lambda: None,
     ) -> None:
         self._database_url = database_url
         self._settings = settings
         self._handover = handover
-        self._released = released
+        self._turned = turned
         self._meter = meter
         self._most_events = settings.batch_max_events
         self.leading = False
@@ -118,7 +118,7 @@ class Sequencer:
     def _step_down(self) -> None:
         if self.leading:
             self.leading = False
-            self._released()
+            self._turned()
             self._meter.stepped_down()
             _log.info("leadership-ended")
 
@@ -163,6 +163,7 @@ class Sequencer:
         judge = Judge(self._meter)
         [(rings,)] = await session.fetch("select orderstream.doorbell_enabled()")
         self.leading = True
+        self._turned()
         self._meter.took_over()
         _log.info("leadership-taken", doorbell=rings)
         while True:

@@ -175,15 +175,15 @@ async def test_probe_that_is_interrupted_is_no_lost_connection(database: str, re
 
 @asynccontextmanager
 async def handing_over(database: str, recorder: Recorder) -> AsyncIterator[asyncio.Task[None]]:
-    """A process's follower and sequencer, which leads."""
+    """A process's follower and sequencer, which leads; nobody is told any more what is handed over here."""
     follower = Follower(
         database, recorder, CountingMeter(), probe_s=60.0, timeout_s=5.0, leading=lambda: sequencer.leading
     )
     settings = SequencerSettings(safety_net_s=60.0, idle_session_timeout_s=0.0, election_s=0.1)
     sequencer = Sequencer(database, settings, follower.take, CountingMeter(), follower.look)
-    leading = asyncio.create_task(sequencer.run())
-    await eventually(lambda: sequencer.leading)
     async with following(follower):
+        leading = asyncio.create_task(sequencer.run())
+        await eventually(lambda: sequencer.leading and run(database, EARS_HELD) == [(0,)])
         yield leading
     leading.cancel()
     with contextlib.suppress(asyncio.CancelledError):
