@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg2
+from psycopg2.errors import QueryCanceled
 
 from orderstream.errors import DatabaseUnavailable
 from orderstream.postgres.connections import PREPARE, NotAValue, Row, Session, open_session, translated
+
+_MAY_BE_DEAD = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
 class Pool:
@@ -47,8 +50,9 @@ class Pool:
         try:
             return await self._once(sql, parameters)
         except DatabaseUnavailable as error:
-            # Sessions die with the server but are found dead only when used; what reads or deletes may be done twice.
-            if not isinstance(error.__cause__, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+            # Sessions die with the server but are found dead only when used; what reads or deletes may be done twice,
+            # but not what somebody ended since it took too long.
+            if not isinstance(error.__cause__, _MAY_BE_DEAD) or isinstance(error.__cause__, QueryCanceled):
                 raise
             return await self._once(sql, parameters)
 
