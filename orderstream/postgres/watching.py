@@ -94,7 +94,6 @@ class Connection(aiopg.Connection):
     async def ask(self, sql: str, parameters: Mapping[str, Any] | None) -> list[tuple[Any, ...]]:
         """The rows of the last statement; one query at a time. Raises what psycopg2 raises, and TimeoutError; after
         that, or when it is cancelled, the connection is closed."""
-        # Of a connection that is lost there is none: nobody would take the waiter away again.
         cursor = self.raw.cursor()
         answered = self._create_waiter("ask")
         timer = self._watched.call_later(self._timeout, _time_is_over, answered)
