@@ -110,6 +110,7 @@ class Service:
             probe_s=settings.safety_net_s,
             timeout_s=settings.query_timeout_s,
             leading=lambda: self.sequencer.leading,
+            settled=lambda: self.sequencer.settled,
             permitted=permitted,
         )
         self.sequencer = Sequencer(

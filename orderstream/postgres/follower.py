@@ -7,6 +7,7 @@ After a lost connection: LISTEN first, then read, then trust notifications. A li
 
 While this process leads, its sequencer hands over what it numbered, and its follower gives EARS back: to be told as
 well costs Postgres and us a notification, before anybody has got the event. What is not handed over is read at once.
+It holds EARS until whoever led before must know of it: that one gave EARS back, too, and waits to be handed events.
 """
 
 import asyncio
@@ -49,11 +50,13 @@ class Follower:
         probe_s: float,
         timeout_s: float,
         leading: Callable[[], bool] = lambda: False,
+        settled: Callable[[], bool] = lambda: False,
         permitted: asyncio.Event | None = None,
     ) -> None:
-        """`leading` says whether this process's sequencer is the one that numbers, and hands over. Nothing is published
-        while `permitted` is not set."""
+        """`leading` says whether this process's sequencer is the one that numbers, and hands over; `settled` whether
+        nobody else can believe that of theirs. Nothing is published while `permitted` is not set."""
         self._leading = leading
+        self._settled = settled
         self._permitted = permitted
         self._database_url = database_url
         self._publisher = publisher
@@ -101,7 +104,7 @@ class Follower:
 
     def look(self) -> None:
         """Has it read what there is, with EARS or without: when there is something that it is not told of, or this
-        process leads, or leads no more."""
+        process's sequencer is settled, or leads no more."""
         self._behind = True
         if self._session is not None:
             self._session.stir()
@@ -138,7 +141,7 @@ class Follower:
 
     async def _catch_up(self, session: LastingSession, first: str = "") -> None:
         """Reads what there is, with EARS held, or given back, before. `first` runs in the same round trip."""
-        self._behind, wanted = False, not self._leading()
+        self._behind, wanted = False, not self._settled()
         if wanted and not self._holds_ears:
             first += f"select pg_advisory_lock_shared({EARS});"
         elif self._holds_ears and not wanted:

@@ -63,7 +63,8 @@ class SequencerSettings(msgspec.Struct, frozen=True):
 
 class Sequencer:
     """Runs in every process, leads in one. `handover` gets each batch right after its commit, and `turned` is called
-    when it leads, and when it leads no more: what it numbered last may not have been handed over, others' never is."""
+    when it is `settled`, and when it leads no more: what it numbered last may not have been handed over, others' never
+    is."""
 
     def __init__(
         self,
@@ -80,6 +81,10 @@ class Sequencer:
         self._meter = meter
         self._most_events = settings.batch_max_events
         self.leading = False
+        self.settled = False
+        """Whether it has led for so long that whoever led before knows it. Where only that one's connection has gone,
+        silently, it finds out when it asks and is not answered; until then its follower waits to be handed events."""
+        self._settling: asyncio.TimerHandle | None = None
         # Whether a query is under way, and whether to end after it: a session whose query was cut short is closed, and
         # could not tell the candidates that we leave.
         self._asking = self._leaving = False
@@ -115,9 +120,15 @@ class Sequencer:
                 _log.error("sequencer-failed", exc_info=error)
                 await asyncio.sleep(_FAILED_RETRY_S)
 
+    def _settle(self) -> None:
+        self.settled = True
+        self._turned()
+
     def _step_down(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
         if self.leading:
-            self.leading = False
+            self.leading = self.settled = False
             self._turned()
             self._meter.stepped_down()
             _log.info("leadership-ended")
@@ -163,9 +174,10 @@ class Sequencer:
         judge = Judge(self._meter)
         [(rings,)] = await session.fetch("select orderstream.doorbell_enabled()")
         self.leading = True
-        self._turned()
         self._meter.took_over()
         _log.info("leadership-taken", doorbell=rings)
+        longest_silence_s = self._settings.safety_net_s + self._settings.query_timeout_s
+        self._settling = asyncio.get_running_loop().call_later(longest_silence_s, self._settle)
         while True:
             numbered = await self._step(session, judge)
             self.trouble = None

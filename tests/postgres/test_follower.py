@@ -141,7 +141,8 @@ async def test_leader_alone_is_handed_its_events_and_notifies_nobody(
 ) -> None:
     """Until another process is there, which then hears of each. Who leads no more is told like others, at once."""
     there = Recorder()
-    async with handing_over(database, recorder) as sequencer, listening(database) as told:
+    async with handing_over(database, recorder, safety_net_s=0.1) as sequencer, listening(database) as told:
+        await eventually(lambda: run(database, EARS_HELD) == [(0,)])
         insert_order(at, "ann")
         await eventually(lambda: recorder.positions == [1])
         assert told() == []
@@ -161,6 +162,19 @@ async def test_leader_alone_is_handed_its_events_and_notifies_nobody(
             assert told() == ["4"]
 
 
+async def test_follower_that_waits_in_vain_to_be_handed_events_is_told(
+    database: str, at: cursor, recorder: Recorder
+) -> None:
+    """Its process led, and does not know yet that another does: only the sequencer's connection has gone, silently."""
+    deposed = Follower(
+        database, recorder, CountingMeter(), probe_s=60.0, timeout_s=5.0, leading=lambda: True, settled=lambda: True
+    )
+    async with following(deposed), handing_over(database, Recorder(), safety_net_s=60.0):
+        for number in range(1, 6):
+            insert_order(at, "ann")
+            await eventually(lambda: recorder.positions == list(range(1, number + 1)))  # noqa: B023
+
+
 async def test_probe_that_is_interrupted_is_no_lost_connection(database: str, recorder: Recorder) -> None:
     """Events that do not follow may come just while its own notification is on the way."""
     meter = CountingMeter()
@@ -174,16 +188,24 @@ async def test_probe_that_is_interrupted_is_no_lost_connection(database: str, re
 
 
 @asynccontextmanager
-async def handing_over(database: str, recorder: Recorder) -> AsyncIterator[asyncio.Task[None]]:
-    """A process's follower and sequencer, which leads; nobody is told any more what is handed over here."""
+async def handing_over(database: str, recorder: Recorder, *, safety_net_s: float) -> AsyncIterator[asyncio.Task[None]]:
+    """A process's follower and sequencer, which leads, and is settled 2 s and `safety_net_s` later."""
     follower = Follower(
-        database, recorder, CountingMeter(), probe_s=60.0, timeout_s=5.0, leading=lambda: sequencer.leading
+        database,
+        recorder,
+        CountingMeter(),
+        probe_s=60.0,
+        timeout_s=5.0,
+        leading=lambda: sequencer.leading,
+        settled=lambda: sequencer.settled,
     )
-    settings = SequencerSettings(safety_net_s=60.0, idle_session_timeout_s=0.0, election_s=0.1)
+    settings = SequencerSettings(
+        safety_net_s=safety_net_s, idle_session_timeout_s=0.0, election_s=0.1, query_timeout_s=2.0
+    )
     sequencer = Sequencer(database, settings, follower.take, CountingMeter(), follower.look)
     async with following(follower):
         leading = asyncio.create_task(sequencer.run())
-        await eventually(lambda: sequencer.leading and run(database, EARS_HELD) == [(0,)])
+        await eventually(lambda: sequencer.leading)
         yield leading
     leading.cancel()
     with contextlib.suppress(asyncio.CancelledError):
