@@ -114,7 +114,10 @@ class _Examination:
         return [*rights.check_role(role), *rights.check_rights(role, held, known)]
 
     async def _sessions(self) -> list[Finding]:
-        return [await pooling.check_sessions(self._settings.database_url)]
+        return [
+            await pooling.check_sessions(self._settings.database_url),
+            *await numbering.deafened(self._asker, pooling.SESSIONS),
+        ]
 
     async def _clock(self) -> list[Finding]:
         return [clusters.check_clock(await clusters.measure_offset(self._asker))]

@@ -10,7 +10,7 @@ from orderstream.settings import Settings
 
 LEADER, DOORBELL, OUTBOX = "leader", "doorbell", "outbox"
 
-_LEADERS_LOCK, _DOORBELLS_LOCK = 0, 1
+_LEADERS_LOCK, _DOORBELLS_LOCK, _EARS = 0, 1, 2
 _LOOK_AGAIN_S = 0.2
 # What lasts so long is no coincidence any more.
 _STILL_S = 1.0
@@ -24,7 +24,7 @@ _MOST_COUNTED = 100_000
 
 
 class Lock(NamedTuple):
-    """One that is granted. `transaction` tells the transactions of a session apart."""
+    """One that is granted, or EARS that are waited for. `transaction` tells the transactions of a session apart."""
 
     number: int
     pid: int
@@ -89,6 +89,19 @@ def check_leader(leader: Lock | None) -> Finding:
             f"select pg_terminate_backend({leader.pid})",
         )
     return ok(LEADER, f"the session {leader.pid} of {leader.role} leads")
+
+
+async def deafened(asker: Asker, check: str) -> list[Finding]:
+    """Findings of `check`: who keeps processes from hearing of events. The leader does, for as long as it writes."""
+    return [
+        wrong(
+            check,
+            f"{lock.holder} takes the lock that all processes share to hear of events: what connects now hears none",
+            f"select pg_terminate_backend({lock.pid}), and see that it does not come again",
+        )
+        for lock in await locks(asker)
+        if lock.number == _EARS and lock.program != _SEQUENCER
+    ]
 
 
 async def check_doorbell(asker: Asker, settings: Settings, leader: Lock | None) -> list[Finding]:

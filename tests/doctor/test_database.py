@@ -209,6 +209,14 @@ async def test_stranger_with_the_leaders_lock_is_found(roles: Roles) -> None:
     assert len(found) == 1
 
 
+async def test_stranger_who_keeps_processes_from_hearing_of_events_is_found(roles: Roles) -> None:
+    """A follower that connects waits for it, and is told of a time-out."""
+    with holding(roles.writer, "set application_name = 'psql'; select pg_advisory_lock(1869768306, 2)"):
+        [(key, said)] = (await faults(roles.service)).items()
+    assert key == ("sessions", WRONG)
+    assert "(psql, role order_service) takes the lock that all processes share to hear of events" in said
+
+
 async def test_doorbell_held_by_another_than_the_leader_is_found(roles: Roles) -> None:
     """Every order rings for nobody."""
     with holding(roles.writer, "set application_name = 'psql'; select pg_advisory_lock(1869768306, 1)"):
