@@ -8,7 +8,7 @@ from scripts.benchmark import goals, profile
 from scripts.benchmark.child import Child, Trouble
 from scripts.benchmark.crowd import Crowd, crowd, running, users
 from scripts.benchmark.lab import Lab
-from scripts.benchmark.peers.bare import Bare
+from scripts.benchmark.peers.bare import EVENT_BYTES, Bare
 from scripts.benchmark.peers.choice import ALL, installed
 from scripts.benchmark.peers.ours import NumberedElsewhere, Ours
 from scripts.benchmark.peers.peer import Peer
@@ -17,8 +17,6 @@ from scripts.benchmark.results import Results, Section, Table, number, spread, t
 US = "orderstream"
 NCHAN, README, BARE = "nginx + Nchan", "aiohttp-sse, its README", Bare.name
 WITH_BRIDGE = f"{NCHAN}, its bridge counted"
-# As long as an event of ours with an order in it, on the wire.
-_EVENT_BYTES = 770
 # Orders in one transaction, as a batch of fills is.
 _BATCH = 100
 _SHOWN_SHARE = 0.01
@@ -65,7 +63,7 @@ def run(lab: Lab) -> Section:
         "them, writes them back and delivers them, all of it counted. Counted are for aiohttp-sse and "
         "sse-starlette the reading (LISTEN) and the delivery; for Nchan the taking of what is published and the "
         "delivery, while the bridge that reads from Postgres and publishes is shown beside it, and in the last row "
-        f"counted; for the bare loop writing alone, of {_EVENT_BYTES} bytes that it has in memory. "
+        f"counted; for the bare loop writing alone, of {EVENT_BYTES} bytes that it has in memory. "
         f'"{NumberedElsewhere.name}" is what any further process costs: it reads numbered events and delivers them.',
         tables,
         reached,
@@ -148,7 +146,7 @@ def _profile(lab: Lab, streams: int, events: int, tables: list[Table]) -> int:
 def _to_one_user(lab: Lab, peer: Peer, facts: int) -> Child | None:
     """Begins to write; None where the peer writes itself."""
     if isinstance(peer, Bare):
-        peer.publish(facts, _EVENT_BYTES, to_all=True)
+        peer.publish(facts, to_all=True)
         return None
     assert peer.orders is not None
     peer.orders.fill(20, first=_THEIR_FIRST, users=1, prefix="device")
@@ -159,7 +157,7 @@ def _to_one_user(lab: Lab, peer: Peer, facts: int) -> Child | None:
 def _to_random_users(lab: Lab, peer: Peer, streams: int, events: int) -> Child | None:
     """Begins to write; None where the peer writes itself."""
     if isinstance(peer, Bare):
-        peer.publish(events, _EVENT_BYTES)
+        peer.publish(events)
         return None
     assert peer.orders is not None
     options = ("--count", events, "--orders", streams, "--batch", _BATCH)

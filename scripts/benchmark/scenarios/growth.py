@@ -6,6 +6,7 @@ from statistics import linear_regression
 from scripts.benchmark import goals
 from scripts.benchmark.crowd import Crowd, crowd, running, users
 from scripts.benchmark.lab import Lab
+from scripts.benchmark.peers.bare import Bare
 from scripts.benchmark.peers.ours import Ours
 from scripts.benchmark.results import Results, Section, Table, spread
 from scripts.benchmark.results import number as said
@@ -41,6 +42,7 @@ def run(lab: Lab) -> Section:
         for size in sizes:
             lab.say(f"  round {number}: {size} streams")
             missed += lab.attempt(US, partial(_measure, lab, size, results))
+            lab.attempt(Bare.name, partial(_bare, lab, size, results))
         lab.say(f"  round {number}: {sizes[-1]} streams, {_DEVICES} of each user")
         missed += lab.attempt(US, partial(_of_few_users, lab, sizes[-1], results))
     least, most = sizes[0], sizes[-1]
@@ -67,16 +69,10 @@ def run(lab: Lab) -> Section:
                     "slope, for 10,000 streams more",
                     f"{most:,} of {most // _DEVICES:,} users",
                 ],
-                [
-                    [
-                        unit,
-                        *(spread(results.of(US, f"{figure} {size}")) for size in sizes),
-                        _slope(results, figure, sizes),
-                        spread(results.of(US, f"{figure} {_SHARED}")),
-                    ]
-                    for figure, (_, unit) in _FIGURES.items()
-                ],
-                "The slope is that of the line through all sizes (least squares), in the row's unit.",
+                _rows(results, sizes),
+                "The slope is that of the line through all sizes (least squares), in the row's unit. The bare loop "
+                "keeps nothing but its connections, and draws one at random for each event, as the updates do: it "
+                "grows by what the processor's caches do not hold of many sockets.",
             )
         ],
         {
@@ -88,8 +84,21 @@ def run(lab: Lab) -> Section:
     )
 
 
-def _slope(results: Results, figure: str, sizes: list[int]) -> str:
-    points = [(size, results.median(US, what)) for size in sizes if results.has(US, what := f"{figure} {size}")]
+def _rows(results: Results, sizes: list[int]) -> list[list[str]]:
+    figures = [(US, figure, unit) for figure, (_, unit) in _FIGURES.items()]
+    return [
+        [
+            unit,
+            *(spread(results.of(who, f"{figure} {size}")) for size in sizes),
+            _slope(results, who, figure, sizes),
+            spread(results.of(who, f"{figure} {_SHARED}")),
+        ]
+        for who, figure, unit in [*figures, (Bare.name, "event", f"µs CPU per event, {Bare.name}")]
+    ]
+
+
+def _slope(results: Results, who: str, figure: str, sizes: list[int]) -> str:
+    points = [(size, results.median(who, what)) for size in sizes if results.has(who, what := f"{figure} {size}")]
     if len(points) < 2:
         return "–"
     slope = linear_regression(*zip(*points, strict=True)).slope * 10_000
@@ -127,6 +136,18 @@ def _measure(lab: Lab, size: int, results: Results) -> int:
         held.settle(size)
         missing = abs(_events(lab, peer, held, size, results)) + abs(_latency(lab, peer, held, size, results))
         return missing + held.faults()
+
+
+def _bare(lab: Lab, size: int, results: Results) -> int:
+    """Nobody counts what it misses."""
+    with running(Bare(lab)) as peer, crowd(lab, peer) as held:
+        held.grow(users(size))
+        held.fleet.turn_for(1.0)
+        events, before_s = lab.few(10_000, 1000), peer.cpu_s()
+        peer.publish(events)
+        held.receive(events, None)
+        results.add(Bare.name, f"event {size}", (peer.cpu_s() - before_s) * 1e6 / events)
+    return 0
 
 
 def _of_few_users(lab: Lab, size: int, results: Results) -> int:
