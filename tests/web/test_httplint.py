@@ -14,6 +14,7 @@ from orderstream.web import jwt
 from orderstream.web.limits import LimitSettings
 from tests.postgres.feed import insert_order, opened
 from tests.services import SECRET, running_service
+from tests.system.clients import until_ready
 from tests.web.edge import edge
 
 ORIGIN = "https://trade.example"
@@ -89,6 +90,7 @@ async def test_nothing_is_wrong_with_any_answer(database: str) -> None:
     with opened(database) as session, session.cursor() as at:
         order_id = insert_order(at, "ann")
     async with running_service(database, cors_origins=[ORIGIN]) as service, aiohttp.ClientSession() as client:
+        await until_ready(client, service, wanted=True)
         found = {
             name: await complaints(client, service.admin_url if asked.admin else service.url, asked, order_id)
             for name, asked in ANSWERS.items()
