@@ -62,7 +62,8 @@ async def test_step_to_blame_stands_on_top(page: Page, service: ServiceProcess, 
     """Triggers that are off: every gauge is well, and the canary does not come back."""
     await expect(page.get_by_role("status")).to_contain_text(WELL)
     execute(database, "alter table public.orders disable trigger user")
-    await expect(page.get_by_role("status")).to_contain_text("Triggers: ")
+    # What was late before, on a busy machine, is to blame for as long as the page looks back.
+    await expect(page.get_by_role("status")).to_contain_text("Triggers: ", timeout=90_000)
     await expect(page.get_by_role("status")).to_contain_text("OrderstreamCanaryLate")
     assert await serious_faults(page) == []
 

@@ -64,7 +64,8 @@ async def test_service_asks_at_most_a_hundred_queries_a_second_while_an_order_tr
 ) -> None:
     """It polls for the commit that will not ring, ever slower down to a bound."""
     with closing(psycopg2.connect(database)) as left_open, left_open.cursor() as cursor:
-        keep_awake(database, cursor)
+        # The service is on this loop, and must get up meanwhile.
+        await asyncio.to_thread(keep_awake, database, cursor)
         awake = statements(postgres, database)
         await eventually(lambda: statements(postgres, database) > awake + LOOKS_UNTIL_SLOWEST)
         before, seconds = statements(postgres, database), 2.0
