@@ -108,7 +108,8 @@ def configure(*, log_format: str, log_level: str) -> Repeats:
         # The default shows the local variables of every frame: URLs with passwords, JWTs.
         else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
-    lines = structlog.PrintLoggerFactory(sys.stderr)
+    # Each in one write, its end with it: several processes write to one pipe.
+    lines = structlog.WriteLoggerFactory(sys.stderr)
     repeats = Repeats(ends, lines().msg)
     structlog.configure(
         processors=[

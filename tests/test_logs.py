@@ -1,7 +1,9 @@
 """What a log line may hold, and how many lines a burst is."""
 
 import json
+import os
 import re
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -39,6 +41,30 @@ def test_traceback_shows_no_local_variables(log_format: str) -> None:
     )
     assert "no such host" in child.stderr
     assert "secret@db" not in child.stderr
+
+
+_TWO_LINES = """
+import structlog
+from orderstream import logs
+
+logs.configure(log_format="json", log_level="info")
+structlog.get_logger().info("first")
+structlog.get_logger().info("second")
+"""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_line_is_written_at_once_with_its_end(unbuffered: str) -> None:
+    """Processes that share a pipe would else write between. (Over this socket each write is a packet.)"""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        subprocess.run([sys.executable, "-c", _TWO_LINES], stderr=theirs, env=environment, check=True)
+        packets = [ours.recv(4096), ours.recv(4096)]
+    assert [(packet.endswith(b"}\n"), json.loads(packet)["event"]) for packet in packets] == [
+        (True, "first"),
+        (True, "second"),
+    ]
 
 
 class Clock:

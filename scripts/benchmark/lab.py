@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import median
 
 import psycopg2
 
@@ -24,6 +25,17 @@ POSTGRES = {
 }
 
 
+def pace_ms() -> float:
+    """What a million additions take, the median of nine: others on the same hardware show in it, and in no load."""
+    took_s = []
+    for _ in range(9):
+        began, total = time.perf_counter(), 0
+        for number in range(1_000_000):
+            total += number
+        took_s.append(time.perf_counter() - began)
+    return median(took_s) * 1000
+
+
 class Lab:
     """`quick` for numbers that show that it works, and nothing else; `rounds` how often each thing is measured, and
     `long_rounds` how often what takes long; `profile` whether it is also asked where the CPU time goes."""
@@ -36,6 +48,7 @@ class Lab:
         self.long_rounds = max(1, rounds - 1)
         # What else runs here makes every figure worse.
         self.load_before = os.getloadavg()[0]
+        self.pace_before_ms = pace_ms()
         cores = sorted(os.sched_getaffinity(0))
         self.is_pinned = len(cores) > 1 and program("taskset") is not None
         self.server_core = cores[0] if self.is_pinned else None

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from scripts.benchmark.goals import GOALS
-from scripts.benchmark.lab import POSTGRES, Lab
+from scripts.benchmark.lab import POSTGRES, Lab, pace_ms
 from scripts.benchmark.peers.choice import ALL
 from scripts.benchmark.results import Goal, Section, Table, spread
 
@@ -134,6 +134,7 @@ def _machine(lab: Lab) -> Mapping[str, str]:
         "machine": f"{cpu[1] if cpu else platform.machine()}, {len(lab.cores)} cores used"
         + (f", {int(memory[1]) / 1048576:.0f} GB" if memory else ""),
         "load before it began": f"{lab.load_before:.1f}",
+        "a million additions in Python": f"{lab.pace_before_ms:.0f} ms before, {pace_ms():.0f} ms after",
         "system": f"{platform.system()} {platform.release()}",
         "Python": f"{platform.python_version()}, uvloop {version('uvloop')}",
         "Postgres": told.stdout.strip().removeprefix("postgres (PostgreSQL) "),
