@@ -92,8 +92,8 @@ class Session:
         return await translated(self._connection.ask(sql, parameters))
 
     async def notified(self, timeout_s: float) -> list[str]:
-        """The payloads that came, at once or within `timeout_s`; none when the time is over, or at `stir`. May be
-        cancelled."""
+        """The payloads that came, at once or within `timeout_s`; none when the time is over, at `stir`, or where the
+        socket said something else. May be cancelled."""
         connection = self._connection
         try:
             if not (payloads := connection.heard()) and timeout_s > 0:
