@@ -156,6 +156,7 @@ async def test_leader_alone_is_handed_its_events_and_notifies_nobody(
         await eventually(lambda: recorder.positions == [1, 2, 3])
         assert told() == []
         sequencer.cancel()
+        await eventually(lambda: run(database, EARS_HELD) == [(1,)])
         async with sequencing(database):
             insert_order(at, "ann")
             await eventually(lambda: recorder.positions == [1, 2, 3, 4])
