@@ -4,6 +4,7 @@ Times are float seconds of any clock that only goes forward; whoever calls reads
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Generic, TypeVar
 
@@ -13,6 +14,9 @@ Network = IPv4Network | IPv6Network
 
 # What one subscriber of an IPv6 network is commonly given (RFC 6177): all of it is one client.
 _IPV6_PREFIX = 64
+# Anybody may write anything into a header, and addresses come back: proxies', and those of clients that they connect.
+_LONGEST = 100
+_KNOWN = 4096
 
 S = TypeVar("S")
 
@@ -99,6 +103,11 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    return _read(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=_KNOWN)
+def _read(text: str) -> IPv4Address | IPv6Address | None:
     try:
         # A link-local peer carries its zone, and some proxies write the port: 192.0.2.1:5678, [2001:db8::1]:5678.
         bare = text.partition("%")[0]

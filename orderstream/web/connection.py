@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from orderstream.web.headers import harden
 from orderstream.web.problems import of_failure, of_http_exception, of_status
-from orderstream.web.sockets import bound_sending, has_unsent, reset
+from orderstream.web.sockets import has_unsent, reset
 
 # What a client may go on to send of a request that is answered already, so that it can read the answer.
 _LINGERING_S = 1.0
@@ -127,6 +127,8 @@ class Connection(web.RequestHandler):
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type]
             keepalive_timeout=settings.keepalive_timeout_s,
+            # The listener's socket has it (`sockets.bound_sending`).
+            tcp_keepalive=False,
             lingering_time=_LINGERING_S,
             max_line_size=settings.url_max_bytes,
             max_field_size=settings.header_max_bytes,
@@ -157,7 +159,6 @@ class Connection(web.RequestHandler):
             # To answer would take a request's worth of work for each of those that are too many.
             transport.abort()  # type: ignore[attr-defined]
             return
-        bound_sending(transport, self._settings.send_timeout_s)
         self.take_over(transport)
 
     def take_over(self, transport: asyncio.BaseTransport) -> None:

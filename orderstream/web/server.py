@@ -7,6 +7,7 @@ from aiohttp import web
 
 from orderstream.errors import OperatorError
 from orderstream.web.connection import Connection, Connections, ConnectionSettings
+from orderstream.web.sockets import bound_sending
 
 # A kernel queue for the connections that arrive while the loop is busy, which takes one at a time: as long as the
 # system allows (net.core.somaxconn, 4096 as a rule). aiohttp's default is 128.
@@ -45,8 +46,15 @@ class Server:
     async def _listen(self, host: str, port: int, shared: bool) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(
-            self._connection, host, port, backlog=_BACKLOG, reuse_port=True if shared else None
+            self._connection,
+            host,
+            port,
+            backlog=_BACKLOG,
+            reuse_port=True if shared else None,
+            start_serving=False,
         )
+        bound_sending(listener, self.connections.settings.send_timeout_s)
+        await listener.start_serving()
         self._listeners.append(listener)
         return listener
 

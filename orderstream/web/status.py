@@ -21,8 +21,6 @@ MAX_VIEWERS = 32
 EVERY_S = 1.0
 # As many seconds as the plots show, 2 KB each.
 _KEPT = 120
-# A page that reads nothing for so long is gone.
-_SEND_TIMEOUT_S = 20.0
 
 # Gives the next reading, compared to those before it.
 Look = Callable[[], msgspec.Struct]
@@ -74,7 +72,7 @@ def add_status(app: web.Application, look: Look, every_s: float) -> None:
         if seats.locked():
             raise Overloaded(f"{MAX_VIEWERS} look at the status already", retry_after_s=10.0)
         async with seats:
-            response = EventStreamResponse(send_timeout_s=_SEND_TIMEOUT_S)
+            response = EventStreamResponse()
             await response.prepare(request)
             await readings.next()
             # A page that is opened, or comes back, begins with what others saw.

@@ -26,7 +26,8 @@ _EXPIRED_RETRY_MS = 10_000
 
 
 class EventStreamResponse(EventSourceResponse):
-    """aiohttp-sse's response, with its TCP_USER_TIMEOUT and without its task per connection.
+    """aiohttp-sse's response without its task per connection, and without a TCP_USER_TIMEOUT of its own: every
+    connection has one.
 
     The body ends with the connection rather than in chunks, so that the bytes of an event are the same for everybody.
     """
@@ -35,8 +36,8 @@ class EventStreamResponse(EventSourceResponse):
     # The head waits for `retry`, which follows at once: one write, and one packet.
     _send_headers_immediately = False
 
-    def __init__(self, *, send_timeout_s: float) -> None:
-        super().__init__(send_timeout=send_timeout_s)
+    def __init__(self) -> None:
+        super().__init__(send_timeout=None)
         self.headers["Cache-Control"] = "no-store, no-transform"
         self.headers["Connection"] = "close"
         self.headers["X-Accel-Buffering"] = "no"
@@ -44,14 +45,7 @@ class EventStreamResponse(EventSourceResponse):
         self.force_close()
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        if not self.prepared:
-            if request.transport is None:
-                raise ConnectionResetError
-            self._set_tcp_user_timeout(request)
         return await web.StreamResponse.prepare(self, request)
-
-    def _restore_tcp_user_timeout(self) -> None:
-        """When the handler is over the stream only begins."""
 
 
 @web.middleware
@@ -94,7 +88,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 async def _head(request: web.Request) -> EventStreamResponse:
     """Sends the head and `retry`: first bytes at once, whatever the database does."""
     settings = request.app[STREAM_SETTINGS]
-    response = EventStreamResponse(send_timeout_s=settings.send_timeout_s)
+    response = EventStreamResponse()
     await response.prepare(request)
     await response.write(frames.retry_frame(int(settings.retry_ms * random.uniform(0.5, 1.5))))
     return response

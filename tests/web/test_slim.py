@@ -179,6 +179,18 @@ async def test_revocation_before_the_hand_over_is_heard(served: Edge, monkeypatc
 
 
 @on_both_loops
+async def test_network_that_acknowledges_nothing_is_given_up(served: Edge) -> None:
+    """By the kernel, in `send_timeout_s`, and little of what is unsent is the kernel's: told to the listener."""
+    await served.stream()
+    [subscriber] = served.hub.subscribers()
+    own = subscriber.outlet._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+    given_up_ms = int(served.connections.settings.send_timeout_s * 1000)
+    assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == given_up_ms
+    assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 131_072
+    assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+@on_both_loops
 async def test_client_that_does_not_take_its_goaway_is_reset(served: Edge) -> None:
     """In `send_timeout_s`, as any that does not read; its stream was over before."""
     with capture_logs() as lines, socket.socket() as client:
