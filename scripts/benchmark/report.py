@@ -71,10 +71,12 @@ def write(lab: Lab, folder: Path, sections: Sequence[Section], command: str, not
 
 
 def of_goals(reached: Mapping[Goal, Sequence[float]], missed: int) -> str:
-    """All of them, in a table; `missed` are events of ours."""
+    """All of them, in a table, and what stands in the way of those not reached; `missed` are events of ours."""
     rows = [_goal(goal, reached.get(goal, ())) for goal in GOALS]
     rows.append(["", "events of ours missed, or sent twice, in all of it", "0", str(missed), _yes(missed == 0)])
-    return _table(Table("", ["", "", "goal", "here", "reached"], rows))
+    hard = [goal.hard for goal, rounds in reached.items() if rounds and goal.hard and not goal.is_reached(rounds)]
+    why = ["What stands in the way of those that were not:\n", *(f"- {said}" for said in dict.fromkeys(hard)), ""]
+    return "\n".join([_table(Table("", ["", "", "goal", "here", "reached"], rows)), *(why if hard else [])])
 
 
 def _goal(goal: Goal, rounds: Sequence[float]) -> list[str]:

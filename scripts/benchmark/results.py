@@ -40,13 +40,15 @@ class Results:
 
 @dataclass(frozen=True)
 class Goal:
-    """`scenario` is the letter of the one that measures it; the limit itself is good enough."""
+    """`scenario` is the letter of the one that measures it; the limit itself is good enough. `hard` says what stands in
+    the way, for a run that does not reach it."""
 
     scenario: str
     name: str
     sign: str
     limit: float
     unit: str
+    hard: str = ""
 
     @property
     def wanted(self) -> str:

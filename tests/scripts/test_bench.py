@@ -107,6 +107,13 @@ def test_goal_is_judged_by_the_median() -> None:
     assert Goal("b", "speed", "≥", 2.0, "×").is_reached([1.0, 3.0, 4.0])
 
 
+def test_what_stands_in_the_way_of_a_goal_is_said_where_it_is_not_reached() -> None:
+    """Once, whatever it stands in the way of."""
+    of_goals = report.of_goals({goals.P50: [3.0], goals.P50_TO_FLOOR: [4.0], goals.STORM_S: [3.0]}, 0)
+    assert of_goals.count(goals.P50.hard) == 1
+    assert goals.STORM_S.hard not in of_goals
+
+
 def test_every_goal_stands_in_the_report() -> None:
     """Where it was not measured too."""
     table = report.of_goals({goals.MEMORY: [2.0, 3.0]}, 0)
