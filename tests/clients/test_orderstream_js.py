@@ -12,7 +12,8 @@ from playwright.async_api import BrowserContext, Page
 
 from tests.clients import chromium
 from tests.clients.trade import USER, opened, trading
-from tests.services import PATIENCE_S, ServiceProcess
+from tests.services import ServiceProcess
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.system
 

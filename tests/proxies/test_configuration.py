@@ -10,8 +10,9 @@ import pytest
 from orderstream.settings import Settings
 from tests.clients.programs import program
 from tests.proxies.fronts import CONFIG, Front, Write, in_front
-from tests.services import PATIENCE_S, Address, ServiceProcess
+from tests.services import Address, ServiceProcess
 from tests.system.tables import write_orders
+from tests.waiting import PATIENCE_S
 
 OURS = Settings()
 

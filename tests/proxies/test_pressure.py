@@ -13,10 +13,10 @@ import pytest
 
 from tests.clients.programs import program
 from tests.proxies.fronts import in_front, nginx
-from tests.services import PATIENCE_S, Address, ServiceProcess
+from tests.services import Address, ServiceProcess
 from tests.system.clients import open_stream
 from tests.system.tables import write_orders
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.system
 

@@ -18,9 +18,9 @@ from tests.clients.trade import ORDERS, USER, opened, trading
 from tests.postgres.servers import TestServer
 from tests.proxies.conftest import SETTINGS
 from tests.proxies.fronts import ORIGIN, Front, haproxy, in_front
-from tests.services import PATIENCE_S, ServiceProcess
+from tests.services import ServiceProcess
 from tests.system.clients import get, open_stream, poll
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.system
 

@@ -23,6 +23,7 @@ from orderstream.web.seats import WHEEL, PollSettings, StreamSettings
 from orderstream.web.server import Server
 from orderstream.web.ticket_desk import TicketDesk
 from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 from tests.web.memory import MemoryStore
 from tests.web.memory_sessions import MemorySessions
 from tests.web.memory_tickets import MemoryTickets
@@ -30,9 +31,6 @@ from tests.web.memory_tickets import MemoryTickets
 SECRET = "a-secret-of-the-tests-of-32-bytes-or-more"
 ORIGIN = "https://trade.example"
 COOKIE = "session"
-
-# How long a test waits for what should take a moment.
-PATIENCE_S = 10.0
 
 
 def bearer(user_id: str = "ann", expires_s: float = 3600) -> dict[str, str]:

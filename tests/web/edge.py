@@ -24,11 +24,10 @@ from orderstream.web.server import Server
 from orderstream.web.ticket_desk import TicketDesk
 from tests.ports import free_port
 from tests.services import SECRET
+from tests.waiting import PATIENCE_S
 from tests.web.memory import MemoryStore
 from tests.web.memory_sessions import MemorySessions
 
-# How long a test waits for what should take a moment.
-PATIENCE_S = 20.0
 ORIGIN = "https://app.example"
 
 

@@ -14,7 +14,8 @@ import aiohttp
 from psycopg2.extensions import cursor
 
 from tests.postgres.feed import insert_order, opened
-from tests.services import PATIENCE_S, RunningService, running_service
+from tests.services import RunningService, running_service
+from tests.waiting import PATIENCE_S
 
 STORED = Path(__file__).parents[2] / "orderstream" / "web" / "examples.json"
 
