@@ -23,6 +23,14 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: flo
     return found
 
 
+def let_pass(seconds: float) -> None:
+    """So much time has passed at once, for what waits on this loop: its timers that are due by then come next. For
+    asyncio's own loop; uvloop keeps its own time."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + seconds  # type: ignore[method-assign]
+
+
 async def _given(condition: Callable[[], T | Awaitable[T]]) -> T:
     given = condition()
     return await given if inspect.isawaitable(given) else given
