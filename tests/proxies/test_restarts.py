@@ -85,6 +85,7 @@ async def test_nobody_notices_when_the_services_are_restarted_in_turn(
     record = Record()
     with opened(database) as trade:
         trade.submit()
+        await trade.numbered()
         async with chromium.same_origin(front, USER, record), polling(front, session) as poller:
             await record.has("live")
             async with trading(trade):
@@ -107,6 +108,7 @@ async def test_eventsource_comes_back_when_there_was_no_service_at_all(
     record = Record()
     with opened(database) as trade:
         trade.submit()
+        await trade.numbered()
         async with chromium.same_origin(front, USER, record):
             await record.has("live")
             for service in services:
