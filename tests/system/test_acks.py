@@ -13,7 +13,7 @@ from tests.system.tables import write_orders
 from tests.waiting import PATIENCE_S, eventually
 
 # Streams that find no room lead to polls at once.
-LIMITS = Limits(told_cap_s=0.01, backoff_s=0.01)
+LIMITS = Limits(told_cap_s=0.01, backoff_s=0.01, ack_every_s=600)
 
 
 def acknowledged(served: RunningService, transport: str, of: str = "count") -> float:
