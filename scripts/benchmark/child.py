@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scripts.benchmark import proc
 
-_START_S = 30.0
+_START_S = 60.0
 # In the names of the logs, so that a round's is there after the next one's.
 _numbers = itertools.count(1)
 

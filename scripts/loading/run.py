@@ -15,10 +15,12 @@ from scripts.loading.screen import Progress
 from scripts.loading.users import User
 from scripts.loading.writers import Writer
 
-# How long what was written last may take to arrive, once nothing more is written.
-_SETTLE_S = 5.0
+# How long what was written last may take to arrive, once nothing more is written, on a machine with much else to do.
+_SETTLE_S = 15.0
+# Before the end nobody leaves any more.
+_BACK_S = 5.0
 # What was committed last has its number by then.
-_NUMBERED_S = 1.0
+_NUMBERED_S = 3.0
 _ASKING_S = 30.0
 _POLL_WAIT_S = 25
 _ASKED_AT_ONCE = 50
@@ -81,7 +83,7 @@ class Run:
         def leave() -> None:
             random.choice(streams).leave()
             # Those who left last are back before they are asked what they have.
-            if time.monotonic() < ends - _SETTLE_S:
+            if time.monotonic() < ends - _BACK_S:
                 fleet.later(1 / self._plan.leave_per_s, leave)
 
         if streams and self._plan.leave_per_s:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg2
 
+from orderstream.settings import Settings
 from scripts.benchmark import proc
 from scripts.fleet.tally import Ages, Tally, merged
 from scripts.soaking.flat import Quantity
@@ -46,7 +47,7 @@ class Look(dict[str, float]):
 
 def quantities(services: int, changes_per_s: float) -> list[Quantity]:
     """What is looked at, and what of it is no growth: rows that wait for a sweep of retention, streams that are away, a
-    page or two of memory."""
+    page or two of memory, sessions of pools that had not been needed before."""
     rows = changes_per_s * _SWEPT_WITHIN_S
     of_services = [
         Quantity(f"service {number}: {name}", unit, spare)
@@ -55,7 +56,7 @@ def quantities(services: int, changes_per_s: float) -> list[Quantity]:
     ]
     return [
         *of_services,
-        Quantity("connections to Postgres", "", 2.0),
+        Quantity("connections to Postgres", "", services * (Settings().pool_size - 1.0)),
         *[Quantity(f"{table}: rows", "", rows) for table in _TABLES],
         *[Quantity(f"{table}: size", "MB", 4.0) for table in _TABLES],
     ]

@@ -4,7 +4,7 @@ A break is an asynchronous context manager: broken within the block, mended afte
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import NamedTuple
 
@@ -34,7 +34,8 @@ class Said(NamedTuple):
 
 
 class Break(NamedTuple):
-    """`what` for people; `bounced` and `small_disk` are what the deployment needs."""
+    """`what` for people; `bounced` and `small_disk` are what the deployment needs. What mends itself within a moment is
+    done `again` by whoever did not look in that moment."""
 
     name: str
     what: str
@@ -42,6 +43,7 @@ class Break(NamedTuple):
     said: Said
     bounced: bool = False
     small_disk: bool = False
+    again: Callable[[Deployment], Awaitable[None]] | None = None
 
 
 @asynccontextmanager
@@ -170,6 +172,7 @@ def breaks(orders: int) -> list[Break]:
                     "doctor": "it mended itself",
                 },
             ),
+            again=_end_listeners,
         ),
         Break(
             "listener-kept-away",

@@ -14,7 +14,8 @@ from orderstream.doctor.findings import Finding, Verdict
 from orderstream.settings import Settings
 from tests.services import ServiceProcess
 
-_TIMEOUT = aiohttp.ClientTimeout(total=1.0)
+# A service that is stopped never answers; one on a busy machine may take its time.
+_TIMEOUT = aiohttp.ClientTimeout(total=4.0)
 
 # (name, labels) of a sample.
 Series = tuple[str, tuple[tuple[str, str], ...]]

@@ -59,7 +59,7 @@ async def test_break_is_told_by_those_who_should(broken: Break, deployment: Depl
     leader, _ = await deployment.leader_and_other()
     async with broken.done_to(deployment):
         if said.ready is not None:
-            await eventually(lambda: not_ready(deployment, *said.ready))
+            await eventually(lambda: not_ready(deployment, broken))
         if said.canary is None:
             first, _ = await deployment.well()
         else:
@@ -79,8 +79,12 @@ async def doctor_finds(leader: ServiceProcess, expected: Mapping[str, str]) -> b
     return all(what in found.get(check, "") for check, what in expected.items()) and bool(expected or not found)
 
 
-async def not_ready(deployment: Deployment, check: str, reason: str) -> bool:
-    """Whether a service says so."""
+async def not_ready(deployment: Deployment, broken: Break) -> bool:
+    """Whether a service says what it should."""
+    assert broken.said.ready is not None
+    check, reason = broken.said.ready
+    if broken.again is not None:
+        await broken.again(deployment)
     return any(reason in look.reasons.get(check, "") for look in await deployment.looks())
 
 

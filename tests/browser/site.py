@@ -10,7 +10,8 @@ import psycopg2
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.clients.programs import missing
-from tests.services import PATIENCE_S, ServiceProcess
+from tests.services import ServiceProcess
+from tests.waiting import PATIENCE_S
 
 # As patient as everything else here; its own five seconds are short where the exchange looks for orders every few.
 expect.set_options(timeout=PATIENCE_S * 1000)

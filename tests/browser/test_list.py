@@ -8,7 +8,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.browser.site import PHONE, DemoService, Table, device, signed_in, table
 from tests.clients.chromium import launched
-from tests.services import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.system
 

@@ -63,9 +63,11 @@ _CUT = """() => {
     return cut;
 }"""
 
-# Whether anything was moving, in any frame from now on.
+# Whether anything was moving, in any frame from now on, or began to: a frame may come late, when it is over.
 _WATCH_MOTION = """() => {
     window.moved = new Set();
+    document.addEventListener("animationstart", ({ animationName }) => window.moved.add(animationName));
+    document.addEventListener("transitionrun", ({ propertyName }) => window.moved.add(propertyName));
     requestAnimationFrame(function frame() {
         for (const one of document.getAnimations()) window.moved.add(one.animationName ?? one.transitionProperty);
         requestAnimationFrame(frame);

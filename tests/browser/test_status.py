@@ -25,7 +25,7 @@ FIGURES = """() => Object.fromEntries([...document.querySelectorAll(".card:has(d
 
 @pytest.fixture
 async def service(database: str) -> AsyncIterator[ServiceProcess]:
-    async with ServiceProcess(database, canary_user="canary", canary_every_s=0.2, canary_late_s=1.0) as served:
+    async with ServiceProcess(database, canary_user="canary", canary_every_s=0.2, canary_late_s=5.0) as served:
         await served.ready()
         yield served
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from orderstream.core.cursor import parse_cursor
-from tests.services import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 NUMBERED = ("order", "execution", "order-removed")
 

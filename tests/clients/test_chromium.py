@@ -36,8 +36,9 @@ async def test_an_eventsource_resumes_when_its_cookie_was_renewed(service: Servi
     record = Record()
     with opened(database) as trade:
         trade.submit()
+        await trade.numbered()
         async with chromium.own_page(service, record) as page:
-            await chromium.log_in(page, service, service.jwt(USER, expires_s=3))
+            await chromium.log_in(page, service, service.jwt(USER, expires_s=8))
             await chromium.follow(page, service)
             await record.has("live")
             await chromium.log_in(page, service, service.jwt(USER))
@@ -76,6 +77,7 @@ async def test_an_eventsource_that_comes_back_with_its_spent_ticket_is_closed(
     record, asked = Record(), list[str]()
     with opened(database) as trade:
         trade.submit()
+        await trade.numbered()
         async with chromium.own_page(service, record) as page:
             page.on("response", lambda answer: asked.append(f"{answer.status} {answer.url.rpartition('=')[2]}"))
             await chromium.log_in(page, service, service.jwt("bob"))
@@ -87,6 +89,8 @@ async def test_an_eventsource_that_comes_back_with_its_spent_ticket_is_closed(
             trade.change()
             await service.start()
             await record.has("closed")
+            # Else it would be live before it is told of that.
+            await trade.numbered()
             last, [end] = len(record.seen), [seen for seen in record.seen if seen.name == "snapshot-end"]
             fresh = await chromium.ticket(page, service, service.jwt(USER))
             await chromium.follow(page, service, f"?cursor={end.id}&ticket={fresh}")

@@ -12,7 +12,8 @@ from playwright.async_api import BrowserContext, Page
 
 from tests.clients import chromium
 from tests.clients.trade import USER, opened, trading
-from tests.services import PATIENCE_S, ServiceProcess
+from tests.services import ServiceProcess
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.system
 
@@ -68,6 +69,7 @@ async def test_three_tabs_have_one_connection_and_the_next_takes_over_when_the_l
     first change is acknowledged, by the tab that has the connection."""
     with opened(database) as trade:
         trade.submit()
+        await trade.numbered()
         leading, *others = [await new_tab(context, service) for _ in range(3)]
         await service.logged("stream-opened")
         assert len(service.logs("stream-opened")) == 1
@@ -90,11 +92,11 @@ async def test_three_tabs_have_one_connection_and_the_next_takes_over_when_the_l
 async def test_a_burst_of_updates_is_a_few_batches(
     context: BrowserContext, service: ServiceProcess, database: str
 ) -> None:
-    """A thousand updates as fast as they are written; the page ends where the database is."""
+    """A thousand updates that are committed together; the page ends where the database is."""
     with opened(database) as trade:
         trade.submit()
         page = await new_tab(context, service)
-        await asyncio.to_thread(trade.change, _CHANGES)
+        await asyncio.to_thread(trade.burst, _CHANGES)
         await until_seq([page], trade.written)
     assert await page.evaluate(_ORDERS) == orders_of(database)
     assert await page.evaluate("seen.batches") < _CHANGES / 2

@@ -9,8 +9,6 @@ from tests.clients import chromium, programs
 from tests.clients.record import Record
 from tests.clients.trade import ORDERS, USER, Trade, opened, trading
 from tests.services import Address, ServiceProcess
-from tests.system.tables import execute
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.system
 
@@ -41,8 +39,7 @@ async def test_every_event_is_seen_once_when_the_service_is_killed_and_later_dra
     record = Record()
     with opened(database) as trade:
         trade.submit()
-        # What has no number yet would come again, after its snapshot.
-        await eventually(lambda: execute(database, "select 1 from orderstream.events having count(*) = %s", ORDERS))
+        await trade.numbered()
         async with client(service, USER, record):
             await record.has("live")
             async with trading(trade):

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, closing
 
 import psycopg2
 
+from tests.waiting import eventually
+
 USER = "ann"
 ORDERS = 2
 
@@ -42,6 +44,22 @@ class Trade:
         """As many changes, one after another."""
         for _ in range(times):
             self._write(_CHANGE, (USER,))
+
+    def burst(self, times: int) -> None:
+        """As many, committed together."""
+        with self._session.cursor() as cursor:
+            cursor.execute("begin")
+            self.change(times)
+            cursor.execute("commit")
+
+    async def numbered(self) -> None:
+        """Returns once all of it has its number: what has none yet comes again, after the snapshot that shows it."""
+        await eventually(self._is_numbered)
+
+    def _is_numbered(self) -> bool:
+        with self._session.cursor() as cursor:
+            cursor.execute("select count(*) from orderstream.events where user_id = %s", (USER,))
+            return bool(cursor.fetchone() == (self.written,))
 
     def _write(self, statement: str, values: tuple[str, ...]) -> None:
         with self._session.cursor() as cursor:

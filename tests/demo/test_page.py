@@ -14,6 +14,7 @@ from orderstream.app import Service
 from orderstream.demo import counter, page, signing_in
 from orderstream.settings import Settings
 from tests.services import SECRET, RunningService
+from tests.waiting import PATIENCE_S
 
 ORDER = {"symbol": "AAPL", "side": "buy", "order_type": "limit", "quantity": "10", "price": "230"}
 COOKIE = Settings().jwt_cookie
@@ -32,7 +33,7 @@ async def browser(database: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncCli
     running.service = Service(Settings(**running.settings(database)), extend)
     try:
         await running.service.start()
-        async with httpx.AsyncClient(base_url=running.url) as client:
+        async with httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
             yield client
     finally:
         await running.service.stop()

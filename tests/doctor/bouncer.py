@@ -12,7 +12,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from tests.clients.programs import program
 from tests.ports import free_port
-from tests.services import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 
 @asynccontextmanager

@@ -30,8 +30,9 @@ from orderstream.client import (
 )
 from tests.faults.history import Arrived, Broken, Committed, Fact, Item, Kept, Opened, Received, Reset, Snapshot
 from tests.faults.writers import BEACON, USERS
-from tests.services import PATIENCE_S, Address
+from tests.services import Address
 from tests.system.clients import ENDLESS, Frame, parse
+from tests.waiting import PATIENCE_S
 
 # Numbers as they are written: a double would round them.
 loads = partial(json.loads, parse_float=str, parse_int=str)

@@ -86,7 +86,7 @@ async def act(
             )
         tell(f"live again after {live_s:.1f} s")
         await asyncio.sleep(chance.uniform(*CALM_S))
-        stage.gate.shut()
+        await stage.written()
         await _live(stage, stuck, allowed_s)
         truth = await stage.truth(resets)
         await stage.settled(truth)

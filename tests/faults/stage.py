@@ -11,7 +11,7 @@ import tempfile
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ SILENCE_S = 2.5 * HEARTBEAT_S
 # How long all may take to be live again, or a part of the stage to come up, before that is a failure itself. Twice in a
 # run, and still within what a test may take: so that it says who was late.
 PATIENCE_S = 60.0
+# Who is told nothing for so long is told nothing more.
+_STILL_S = 5.0
 
 # Times short enough to wait for: what a fault's recovery is measured against.
 SETTINGS: Mapping[str, Any] = {
@@ -85,6 +87,7 @@ class Stage:
         self.services: list[ServiceProcess] = []
         self.clients: list[RawClient | FeedClient] = []
         self.writers: list[Writer] = []
+        self._writing: asyncio.Future[list[None]]
         self.gate = Gate(float("inf"), PAUSE_S)
         self.lost: set[str] = set()
         self.token = ""  # of the change that all clients are to be told of
@@ -175,7 +178,7 @@ class Stage:
         return " ".join(f"{one.received.client} (at {one.cursor}, {one.connections} connections)" for one in late)
 
     async def settled(self, truth: Committed) -> None:
-        """Returns when nothing more can come; after a while also where something is missing."""
+        """Returns when nothing more can come; also where something is missing, when for a while nobody came further."""
 
         def even() -> bool:
             if len(truth.epochs) == 1:
@@ -184,10 +187,17 @@ class Stage:
                 )
             return all(len({one.cursor for one in self.raw if one.received.user == user}) == 1 for user in USERS)
 
-        try:
-            await eventually(even, within_s=5.0)
-        except AssertionError:
-            return  # the checker says what
+        known: list[str | None] = []
+        while known != (known := [one.cursor for one in self.raw]):
+            # Where that fails for good, the checker says what is missing.
+            with suppress(AssertionError):
+                await eventually(even, within_s=_STILL_S)
+                return
+
+    async def written(self) -> None:
+        """Nobody writes any more, from now on; what was begun has been committed, or never will be."""
+        self.gate.shut()
+        await self._writing
 
     async def truth(self, resets: frozenset[str]) -> Committed:
         return await asyncio.to_thread(committed, self.database, resets, frozenset(self.lost))
@@ -276,13 +286,12 @@ async def staged(
     async with AsyncExitStack() as stack:
         habits = Habits(silence_s=SILENCE_S, jwt_s=jwt_s)
         await stage._raise(stack, services, habits, environment or {}, **settings)
-        writing = [asyncio.create_task(asyncio.to_thread(one.run, stage.gate)) for one in stage.writers]
+        stage._writing = asyncio.gather(*[asyncio.to_thread(one.run, stage.gate) for one in stage.writers])
         try:
             await stage.all_live()
             yield stage
         finally:
-            stage.gate.shut()
-            await asyncio.gather(*writing)
+            await stage.written()
     with stage.closing:
         stage.postgres.drop_database(stage.name)
 

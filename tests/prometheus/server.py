@@ -12,7 +12,8 @@ import yaml
 from tests.clients.programs import program
 from tests.ports import free_port
 from tests.prometheus.watching import prometheus_settings, rule_groups
-from tests.services import PATIENCE_S, Address
+from tests.services import Address
+from tests.waiting import PATIENCE_S
 
 
 class Prometheus:

@@ -12,9 +12,10 @@ import pytest
 
 from tests.prometheus.server import Prometheus, running_prometheus
 from tests.prometheus.watching import Query, alerts, panel_queries, recordings, selectors
-from tests.services import PATIENCE_S, ServiceProcess
+from tests.services import ServiceProcess
 from tests.system.clients import ENDLESS, Stream, open_stream, poll
 from tests.system.tables import epoch_of, execute, write_orders
+from tests.waiting import PATIENCE_S
 
 # What is empty although all is asked for rightly, and why.
 EMPTY = {

@@ -10,8 +10,9 @@ import pytest
 from orderstream.settings import Settings
 from tests.clients.programs import program
 from tests.proxies.fronts import CONFIG, Front, Write, in_front
-from tests.services import PATIENCE_S, Address, ServiceProcess
+from tests.services import Address, ServiceProcess
 from tests.system.tables import write_orders
+from tests.waiting import PATIENCE_S
 
 OURS = Settings()
 
@@ -24,7 +25,7 @@ def test_file_is_valid(proxy: Write, tls: bool, services: int, tmp_path: Path) -
         proxy(Front(tmp_path, tls=tls), [Address() for _ in range(services)]).check,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     assert checked.returncode == 0, checked.stderr
     assert not re.search(r"\[(warn|WARNING)\].*\.(conf|cfg):", checked.stderr, re.IGNORECASE), checked.stderr

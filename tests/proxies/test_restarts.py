@@ -18,9 +18,9 @@ from tests.clients.trade import ORDERS, USER, opened, trading
 from tests.postgres.servers import TestServer
 from tests.proxies.conftest import SETTINGS
 from tests.proxies.fronts import ORIGIN, Front, haproxy, in_front
-from tests.services import PATIENCE_S, ServiceProcess
+from tests.services import ServiceProcess
 from tests.system.clients import get, open_stream, poll
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.system
 
@@ -85,6 +85,7 @@ async def test_nobody_notices_when_the_services_are_restarted_in_turn(
     record = Record()
     with opened(database) as trade:
         trade.submit()
+        await trade.numbered()
         async with chromium.same_origin(front, USER, record), polling(front, session) as poller:
             await record.has("live")
             async with trading(trade):
@@ -107,6 +108,7 @@ async def test_eventsource_comes_back_when_there_was_no_service_at_all(
     record = Record()
     with opened(database) as trade:
         trade.submit()
+        await trade.numbered()
         async with chromium.same_origin(front, USER, record):
             await record.has("live")
             for service in services:

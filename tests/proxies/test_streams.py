@@ -12,9 +12,9 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.system
 
-# What a proxy passes on takes milliseconds, on a machine under load perhaps a second; what it keeps comes with the
-# next heartbeat, after most of a minute.
-AT_ONCE_S = 10.0
+# What a proxy passes on takes milliseconds, on a machine under load perhaps seconds; what it keeps comes with the next
+# heartbeat, after most of a minute.
+AT_ONCE_S = 30.0
 
 
 async def test_stream_opens_at_once_and_passes_each_event_as_it_happens(

@@ -73,7 +73,7 @@ def test_leak_and_loss_are_called_wrong() -> None:
 async def test_short_soak_holds_what_the_long_one_does() -> None:
     """Streams and polls at two services, of which some come and go: nothing lost, nothing that grew, no complaint."""
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "scripts.soaking", "--minutes", "0.1", "--streams", "200", "--polls", "20"),
+        *(sys.executable, "-m", "scripts.soaking", "--minutes", "0.1", "--streams", "40", "--polls", "10"),
         *("--changes-per-s", "20", "--leave-per-s", "10"),
         env=os.environ,
         cwd=ROOT,

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from tests.services import PATIENCE_S, Address
-from tests.waiting import eventually
+from tests.services import Address
+from tests.waiting import PATIENCE_S, eventually
 
 # A stream has no end of its own.
 ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=5)

@@ -7,13 +7,13 @@ import pytest
 
 from orderstream.client import Event, Feed, Limits, OrderChanged, Transport
 from tests.client.followed import followed
-from tests.services import PATIENCE_S, RunningService, running_service
+from tests.services import RunningService, running_service
 from tests.system.clients import open_stream
 from tests.system.tables import write_orders
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 # Streams that find no room lead to polls at once.
-LIMITS = Limits(told_cap_s=0.01, backoff_s=0.01)
+LIMITS = Limits(told_cap_s=0.01, backoff_s=0.01, ack_every_s=600)
 
 
 def acknowledged(served: RunningService, transport: str, of: str = "count") -> float:

@@ -27,7 +27,7 @@ def late(at: RunningService) -> list[float]:
 
 async def test_change_arrives_over_each_transport(database: str) -> None:
     """Of one order, that nobody trades; and none is late."""
-    async with running_service(database, **SINGING) as at:
+    async with running_service(database, **SINGING | {"canary_late_s": 30.0}) as at:
         await eventually(lambda: min(arrived(at)) >= 5)
         assert late(at) == [0, 0]
         assert counted(at, "changes_total") >= 5
@@ -54,7 +54,7 @@ async def test_change_is_late_when_the_path_is_broken(database: str, fault: str)
 async def test_late_change_is_told_when_it_is_late(database: str) -> None:
     """And not when the next one is made."""
     execute(database, "alter table public.orders disable trigger user")
-    async with running_service(database, **SINGING | {"canary_every_s": 2.0, "canary_late_s": 0.2}) as at:
+    async with running_service(database, **SINGING | {"canary_every_s": 5.0, "canary_late_s": 0.2}) as at:
         await eventually(lambda: min(late(at)) >= 1)
         assert counted(at, "changes_total") == 1
 

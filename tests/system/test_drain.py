@@ -86,11 +86,11 @@ async def deaf_client(database: str, served: ServiceProcess) -> AsyncIterator[No
 @pytest.mark.system
 async def test_drain_ends_in_its_time_when_a_client_takes_no_bytes(database: str) -> None:
     """What nobody reads is cut off."""
-    async with ServiceProcess(database, drain_timeout_s=1.0) as served:
+    async with ServiceProcess(database, drain_timeout_s=1.0, send_timeout_s=600.0) as served:
         await served.ready()
         async with deaf_client(database, served):
             served.stop()
-            assert await served.wait(timeout_s=8.0) == 0
+            assert await served.wait() == 0
 
 
 @pytest.mark.system
@@ -103,7 +103,7 @@ async def test_second_signal_ends_at_once(
         signal(served)
         await served.logged("draining")
         signal(served)
-        assert await served.wait(timeout_s=5.0) == 130
+        assert await served.wait() == 130
 
 
 async def in_flight(session: aiohttp.ClientSession, served: ServiceProcess, transport: str) -> None:

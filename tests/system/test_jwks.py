@@ -6,8 +6,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.services import PATIENCE_S, running_service
+from tests.services import running_service
 from tests.system.clients import ENDLESS, Stream, ready
+from tests.waiting import PATIENCE_S
 from tests.web.signing import jwk, key_server, private_key, signed
 
 

@@ -30,7 +30,7 @@ def lost(private_postgres: TestServer) -> str:
 
 @pytest.fixture
 async def served(lost: str) -> AsyncIterator[RunningService]:
-    async with running_service(lost, heartbeat_s=0.2, query_timeout_s=2.0) as running:
+    async with running_service(lost, heartbeat_s=0.2, vitals_every_s=0.5) as running:
         yield running
 
 
@@ -93,7 +93,7 @@ async def test_real_service_outlives_a_database_on_the_network(
     """Over TCP, by a name with more than one address, on the event loop of `serve`: a refused port ends nothing."""
     port = private_postgres.tcp_port
     database = f"postgresql://postgres@localhost:{port}/{parse_dsn(lost)['dbname']}"
-    async with ServiceProcess(database, query_timeout_s=2.0) as served:
+    async with ServiceProcess(database, vitals_every_s=0.5) as served:
         await served.ready()
         async with open_stream(session, served, "ann") as stream:
             await stream.until("live")

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.ports import free_ports
-from tests.services import ServiceProcess
+from tests.services import START_PATIENCE_S, ServiceProcess
 from tests.system.clients import Stream, open_stream
 from tests.system.tables import write_orders
 from tests.waiting import eventually
@@ -29,6 +29,10 @@ class Processes(ServiceProcess):
         super().__init__(database, admin_listen=f"127.0.0.1:{port}", canary_user="canary", canary_every_s=0.1)
         self.admin_port = port
 
+    async def ready(self) -> None:
+        """Returns once both take connections."""
+        await self.logged("serving", 2, within_s=START_PATIENCE_S)
+
     @property
     def workers(self) -> list[int]:
         return [line["pid"] for line in self.logs("worker-started")]
@@ -37,7 +41,7 @@ class Processes(ServiceProcess):
 @pytest.fixture
 async def served(database: str) -> AsyncIterator[Processes]:
     async with Processes(database) as processes:
-        await processes.logged("serving", 2)
+        await processes.ready()
         yield processes
 
 
@@ -111,7 +115,7 @@ async def test_process_that_is_killed_comes_back(served: Processes, session: aio
     await served.logged("worker-ended", status=-signal.SIGKILL)
     async with open_stream(session, served, "ann") as stream:
         await stream.until("live")
-    await served.logged("serving", 3)
+    await served.logged("serving", 3, within_s=START_PATIENCE_S)
     assert is_running(other)
     await served.logged("worker-started", 3)
     async with AsyncExitStack() as stack:
@@ -133,7 +137,7 @@ async def test_processes_refuse_a_port_that_somebody_has(database: str) -> None:
     """One line and status 2, as one process does: shared, the port would be both's."""
     processes = Processes(database)
     async with await asyncio.start_server(lambda *_: None, "127.0.0.1", processes.port), processes:
-        assert await processes.wait() == 2
+        assert await processes.wait(START_PATIENCE_S) == 2
     assert [line.partition(": ")[2] for line in processes.said] == [
         f"cannot listen on 127.0.0.1:{processes.port} (listen): Address already in use"
     ]
@@ -144,5 +148,5 @@ async def test_processes_end_with_the_status_of_one_that_cannot_start(database: 
     """The port of the second's metrics is taken, which its operator has to put right: to try again fills the log."""
     processes = Processes(database)
     async with await asyncio.start_server(lambda *_: None, "127.0.0.1", processes.admin_port + 1), processes:
-        assert await processes.wait() == 2
+        assert await processes.wait(START_PATIENCE_S) == 2
     assert processes.logs("worker-ended") == []

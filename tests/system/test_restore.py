@@ -22,7 +22,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 async def served(database: str) -> AsyncIterator[RunningService]:
-    async with running_service(database, heartbeat_s=0.2, safety_net_s=0.5) as running:
+    async with running_service(database, heartbeat_s=0.2, safety_net_s=0.5, vitals_every_s=0.5) as running:
         yield running
 
 

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[2]
 
-# "A few seconds", on a busy machine.
-SECOND_START_S = 15.0
+# "A few seconds", of processor time: a busy machine has none.
+SECOND_START_S = 10.0
 
 Start = Callable[..., Demo]
 
@@ -54,7 +54,7 @@ def test_orders_move_on_the_screen_after_one_command(start: Start) -> None:
 
     again = start("--port", port, "--rate", "50")
     assert "making it first" not in again.said
-    assert again.took_s < SECOND_START_S
+    assert again.busy_s < SECOND_START_S
     assert "snapshot" in watched(again.command(" watch "), demo.jwt)
 
 

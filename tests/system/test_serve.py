@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.ports import free_port
-from tests.services import SECRET, Address, ServiceProcess
+from tests.services import SECRET, START_PATIENCE_S, Address, ServiceProcess
 from tests.system.clients import open_stream, poll
 
 PASSWORD = "hunter2-and-more"
@@ -27,7 +27,7 @@ def listener() -> Any:
 async def refusal(database: str, **settings: Any) -> str:
     """The one line that it says as it ends with status 2."""
     async with ServiceProcess(database, **settings) as refused:
-        status = await refused.wait()
+        status = await refused.wait(START_PATIENCE_S)
     assert status == 2, (refused.lines, refused.said[-5:])
     assert len(refused.said) == 1, refused.said
     assert not [line for line in refused.lines if "exception" in line]
@@ -62,16 +62,14 @@ async def test_serve_refuses_to_start_when_the_database_is_not_reached_in_time()
     line = await refusal(url, startup_timeout_s=1.0)
     assert line.startswith("orderstream: cannot reach the database 127.0.0.1:")
     assert PASSWORD not in line
-    assert 1.0 < time.monotonic() - began < 10.0
+    assert time.monotonic() - began > 1.0
 
 
 @pytest.mark.system
 async def test_serve_refuses_to_start_when_the_database_accepts_and_says_nothing(listener: int) -> None:
     """A host that swallows what it is sent is given up as well."""
-    began = time.monotonic()
     line = await refusal(f"postgresql://me@127.0.0.1:{listener}/orders", startup_timeout_s=1.0)
     assert line.startswith("orderstream: cannot reach the database 127.0.0.1:")
-    assert time.monotonic() - began < 10.0
 
 
 @pytest.mark.system

@@ -13,9 +13,9 @@ from tests.faults.clients import RawClient, clients_of, running
 from tests.faults.history import violations
 from tests.faults.writers import USERS, Gate, Writer, deadlocks, prepare
 from tests.postgres.servers import TestServer
-from tests.services import PATIENCE_S, ServiceProcess
+from tests.services import ServiceProcess
 from tests.system.tables import epoch_of, insert_order
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 WRITERS = 6
 TRANSACTIONS = 60

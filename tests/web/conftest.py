@@ -23,16 +23,16 @@ from orderstream.web.seats import WHEEL, PollSettings, StreamSettings
 from orderstream.web.server import Server
 from orderstream.web.ticket_desk import TicketDesk
 from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 from tests.web.memory import MemoryStore
 from tests.web.memory_sessions import MemorySessions
 from tests.web.memory_tickets import MemoryTickets
 
 SECRET = "a-secret-of-the-tests-of-32-bytes-or-more"
+# What is to be open before its JWT ends is so within this time.
+OPENED_IN_S = 5.0
 ORIGIN = "https://trade.example"
 COOKIE = "session"
-
-# How long a test waits for what should take a moment.
-PATIENCE_S = 10.0
 
 
 def bearer(user_id: str = "ann", expires_s: float = 3600) -> dict[str, str]:
@@ -175,12 +175,15 @@ MakeSite = Callable[..., Awaitable[Site]]
 
 @pytest.fixture
 async def make_site() -> AsyncIterator[MakeSite]:
-    """`await make_site(store=…, heartbeat_s=…)`: settings of streams, polls, hub and store by their names."""
+    """`await make_site(store=…, heartbeat_s=…)`: settings of streams, polls, hub and store by their names.
+    Without `turning` there are heartbeats only when the test turns the wheel."""
     sites: list[Site] = []
     wheels: list[asyncio.Task[None]] = []
     opened = AsyncExitStack()
 
-    async def make(store: MemoryStore | None = None, leeway_s: float = 0.0, **settings: Any) -> Site:
+    async def make(
+        store: MemoryStore | None = None, leeway_s: float = 0.0, turning: bool = True, **settings: Any
+    ) -> Site:
         settings["jwt_leeway_s"] = leeway_s
 
         def of(kind: Any) -> Any:
@@ -211,7 +214,8 @@ async def make_site() -> AsyncIterator[MakeSite]:
         server, port = Server(app, drain_timeout_s=0.1), free_port()
         opened.push_async_callback(server.stop)
         await server.start("127.0.0.1", port, key="listen")
-        wheels.append(asyncio.ensure_future(app[WHEEL].run()))
+        if turning:
+            wheels.append(asyncio.ensure_future(app[WHEEL].run()))
         client = ClientSession(f"http://127.0.0.1:{port}", cookie_jar=CookieJar(unsafe=True))
         site = Site(store, hub, meter, app, port, await opened.enter_async_context(client), tickets)
         sites.append(site)

@@ -24,11 +24,10 @@ from orderstream.web.server import Server
 from orderstream.web.ticket_desk import TicketDesk
 from tests.ports import free_port
 from tests.services import SECRET
+from tests.waiting import PATIENCE_S, eventually
 from tests.web.memory import MemoryStore
 from tests.web.memory_sessions import MemorySessions
 
-# How long a test waits for what should take a moment.
-PATIENCE_S = 20.0
 ORIGIN = "https://app.example"
 
 
@@ -122,6 +121,10 @@ class Edge:
     async def close(self) -> None:
         for line in self._lines:
             await line.close()
+
+    async def head_began(self) -> None:
+        """Returns once a head has begun to arrive behind another request, and its time runs."""
+        await eventually(lambda: any(getattr(one, "_head_deadline", None) for one in self.connections._open))
 
     async def raw(self, raw: bytes) -> Answer:
         """Sends bytes and reads until the connection is closed from there."""

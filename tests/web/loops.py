@@ -14,15 +14,25 @@ from aiohttp import web
 from orderstream.web.connection import Connection, ConnectionSettings
 from tests.web.edge import edge
 
+_Test = Callable[..., Coroutine[Any, Any, None]]
 
-def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+
+def on_both_loops(test: _Test) -> Callable[..., None]:
     """Calls it with an edge, `served`, and what else it asks for."""
+    return hurried_on_both_loops()(test)
+
+
+def hurried_on_both_loops(**times: float) -> Callable[[_Test], Callable[..., None]]:
+    """The same, of an edge with these time-outs, which are as short for everything that the test does."""
+    return lambda test: _on_both_loops(test, ConnectionSettings(**times))
+
+
+def _on_both_loops(test: _Test, connections: ConnectionSettings) -> Callable[..., None]:
 
     @functools.wraps(test)
     def on_one(loop: Callable[[], asyncio.AbstractEventLoop], **others: Any) -> None:
         async def run() -> None:
-            quick = ConnectionSettings(send_timeout_s=0.5, keepalive_timeout_s=1.0)
-            async with edge(connections=quick) as served:
+            async with edge(connections=connections) as served:
                 await test(served, **others)
 
         with asyncio.Runner(loop_factory=loop) as runner:

@@ -14,7 +14,8 @@ import aiohttp
 from psycopg2.extensions import cursor
 
 from tests.postgres.feed import insert_order, opened
-from tests.services import PATIENCE_S, RunningService, running_service
+from tests.services import RunningService, running_service
+from tests.waiting import PATIENCE_S
 
 STORED = Path(__file__).parents[2] / "orderstream" / "web" / "examples.json"
 
@@ -146,10 +147,11 @@ class _Asked:
             assert answer.status == 204, await answer.text()
 
     async def ends(self) -> None:
-        """A stream that begins with a reset and ends with its credential."""
+        """A stream that begins with a reset and whose credential is about to end; and one after its end."""
         path = "/v1/orders/stream?cursor=of-another-service"
-        async with self._client.get(path, headers=self._service.bearer("ann", 1.5)) as stream:
-            await self._until(stream, "goaway")
+        for expires_s, last in ((50, "live"), (-1, "goaway")):
+            async with self._client.get(path, headers=self._service.bearer("ann", expires_s)) as stream:
+                await self._until(stream, last)
 
     async def problems(self) -> None:
         """Those that can be had by asking; the last of them ends ann's session."""

@@ -9,7 +9,8 @@ from aiohttp import ClientResponse
 from orderstream.core.events import SequencedEvent, encoded
 from orderstream.metrics import PrometheusMeter
 from orderstream.web.limits import LimitSettings
-from tests.web.conftest import COOKIE, ORIGIN, PATIENCE_S, MakeSite, Site, bearer
+from tests.waiting import PATIENCE_S
+from tests.web.conftest import COOKIE, ORIGIN, MakeSite, Site, bearer
 from tests.web.edge import edge, request
 from tests.web.signing import signed
 

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from structlog.testing import capture_logs
 
 from tests.postgres.feed import insert_order, opened
-from tests.services import PATIENCE_S, running_service
+from tests.services import running_service
+from tests.waiting import PATIENCE_S
 from tests.web.conftest import COOKIE, MakeSite
 from tests.web.hostile import GOOD, PIECES, Request, acks, long, requests
 
@@ -121,7 +122,7 @@ async def answered(port: int, request: Request) -> bytes:
     got, began = b"", time.thread_time()
     try:
         writer.write(request.encoded(port))
-        async with asyncio.timeout(PATIENCE_S / 2):
+        async with asyncio.timeout(PATIENCE_S):
             while b"event: live\n" not in got and (chunk := await reader.read(65_536)):
                 got += chunk
     except ConnectionResetError:

@@ -11,9 +11,9 @@ from orderstream.web.connection import ConnectionSettings
 from orderstream.web.held import HeldPoll
 from orderstream.web.limits import LIMITS, LimitSettings
 from orderstream.web.seats import AUTHENTICATOR, METER, SESSIONS
-from tests.waiting import eventually
+from tests.waiting import eventually, let_pass
 from tests.web.edge import ORIGIN, Answer, Edge, Line, edge, request
-from tests.web.loops import of_aiohttp, on_both_loops
+from tests.web.loops import hurried_on_both_loops, of_aiohttp, on_both_loops
 
 _SENT_BEFORE = request("/v1/orders/poll", Prefer="wait=50", If_None_Match='W/"0a0a0a0a.0"')
 
@@ -133,16 +133,18 @@ async def test_flood_behind_a_poll_is_left_in_the_kernel_and_answered_after_it()
 
 async def test_limit_9_head_that_began_on_an_idle_polling_connection_has_the_same_time() -> None:
     """It is aiohttp's from its first byte on."""
-    async with edge(connections=ConnectionSettings(request_head_timeout_s=0.2)) as served:
+    async with edge() as served:
         line = await served.line()
         await held(served, line, 0)
         served.store.place("u1")
         await answer(line)
         line.send(asked(1)[:40])
+        await served.head_began()
+        let_pass(ConnectionSettings().request_head_timeout_s)
         assert await line.rest() == b""
 
 
-@on_both_loops
+@hurried_on_both_loops(keepalive_timeout_s=1.0)
 async def test_idle_polling_connection_is_closed_after_a_while(served: Edge) -> None:
     """As every other, and not while it polls."""
     line = await served.line()

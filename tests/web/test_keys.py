@@ -14,6 +14,7 @@ from orderstream.errors import SettingsError, Unauthorized, Unavailable
 from orderstream.web.jwks import MAX_JWKS_BYTES, Jwks, JwksSettings
 from orderstream.web.jwt import JwtSettings, Verifier
 from orderstream.web.keys import Key, fixed_keys, key_of_jwk, key_of_pem
+from tests.waiting import PATIENCE_S, let_pass
 from tests.web.signing import (
     SECRET,
     KeyServer,
@@ -199,7 +200,7 @@ async def test_all_who_wait_share_one_fetch(clock: Clock) -> None:
     async with key_server(jwk("ES256", kid="a")) as server, fetching(server, clock) as jwks:
         server.answer = slowly
         asked = [asyncio.create_task(verifier(jwks).verify(of_kid("a"))) for _ in range(20)]
-        async with asyncio.timeout(20), server.fetched:
+        async with asyncio.timeout(PATIENCE_S), server.fetched:
             await server.fetched.wait_for(lambda: server.fetches > 0)
         asked[0].cancel()
         held.set()
@@ -229,6 +230,7 @@ async def large() -> web.StreamResponse:
 
 
 async def never() -> web.StreamResponse:
+    let_pass(JwksSettings().jwks_timeout_s + 1)
     await asyncio.Event().wait()
     raise AssertionError
 
@@ -238,7 +240,7 @@ async def test_jwt_3_known_keys_go_on_when_the_server_fails(answer: Any, clock: 
     """And a JWT of an unknown one is nobody's fault: it may be good."""
     async with (
         key_server(jwk("ES256", kid="a")) as server,
-        fetching(server, clock, jwks_timeout_s=0.2) as jwks,
+        fetching(server, clock) as jwks,
     ):
         judge = verifier(jwks)
         await judge.verify(of_kid("a"))
@@ -290,7 +292,7 @@ async def test_keys_are_fetched_again_in_the_background() -> None:
     """So that a withdrawn key is noticed though nobody names a new one."""
     async with key_server(jwk("ES256", kid="a")) as server, fetching(server, Clock(), jwks_refresh_s=0.01) as jwks:
         running = asyncio.create_task(jwks.run())
-        async with asyncio.timeout(20), server.fetched:
+        async with asyncio.timeout(PATIENCE_S), server.fetched:
             await server.fetched.wait_for(lambda: server.fetches >= 3)
         running.cancel()
 

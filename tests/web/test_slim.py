@@ -18,7 +18,7 @@ from orderstream.web.seats import METER, SESSIONS
 from orderstream.web.stream import EventStreamResponse
 from tests.waiting import eventually
 from tests.web.edge import Edge, request
-from tests.web.loops import of_aiohttp, on_both_loops
+from tests.web.loops import hurried_on_both_loops, of_aiohttp, on_both_loops
 
 ASKED = request("/v1/orders/stream", X_Request_Id="r1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
 
@@ -75,7 +75,7 @@ async def test_nothing_of_the_request_is_left_once_a_stream_is_open(served: Edge
         gc.enable()
 
 
-@on_both_loops
+@hurried_on_both_loops(keepalive_timeout_s=1.0)
 async def test_stream_outlives_what_aiohttp_waits_for_the_next_request(served: Edge) -> None:
     """Its timers are gone with it; events still come."""
     line = await served.stream()
@@ -108,7 +108,7 @@ async def test_client_that_leaves_while_its_stream_opens_leaves_nothing(
     client = socket.create_connection(("127.0.0.1", served.port))
     with between(monkeypatch, lambda _: client.close(), turns) as lines:
         client.sendall(ASKED)
-        await eventually(lambda: client.fileno() == -1 and not served.connections)
+        await eventually(lambda: client.fileno() == -1 and not served.connections and not any(left(served)))
     assert set(ends(lines)) <= {"client-gone"}
     assert (errors(lines), left(served)) == ([], (0, 0, 0, 0))
 
@@ -123,7 +123,7 @@ async def test_connection_that_was_closed_before_the_hand_over_becomes_no_stream
         line = await served.line()
         line.send(ASKED)
         await line.rest()
-        await eventually(lambda: not served.connections)
+        await eventually(lambda: not served.connections and not any(left(served)))
     assert (ends(lines), errors(lines), left(served)) == ([], [], (0, 0, 0, 0))
 
 
@@ -190,7 +190,7 @@ async def test_network_that_acknowledges_nothing_is_given_up(served: Edge) -> No
     assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
-@on_both_loops
+@hurried_on_both_loops(send_timeout_s=0.5)
 async def test_client_that_does_not_take_its_goaway_is_reset(served: Edge) -> None:
     """In `send_timeout_s`, as any that does not read; its stream was over before."""
     with capture_logs() as lines, socket.socket() as client:

@@ -15,7 +15,7 @@ from orderstream.web.admin import make_admin_app
 from orderstream.web.server import Server
 from orderstream.web.status import MAX_VIEWERS
 from tests.ports import free_port
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 class CountedWatch(Watch):
@@ -37,7 +37,7 @@ class Admin:
         registry = PrometheusMeter().registry
         self.watch = CountedWatch(registry, lambda: {"database": None})
         app = make_admin_app(registry, dict, self.watch.look, every_s=0.05)
-        self.server = Server(app, drain_timeout_s=10)
+        self.server = Server(app, drain_timeout_s=60)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ async def test_stop_does_not_wait_for_viewers(admin: Admin, client: aiohttp.Clie
     """Their streams end by themselves, long before the drain's time-out."""
     async with client.get("/status/stream") as answer:
         await answer.content.readuntil(b"\n\n")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             await admin.server.stop()
             await answer.read()
 

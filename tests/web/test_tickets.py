@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from orderstream.web.seats import AUTHENTICATOR
-from tests.web.conftest import COOKIE, ORIGIN, MakeSite, Site, bearer
+from tests.web.conftest import COOKIE, OPENED_IN_S, ORIGIN, MakeSite, Site, bearer
 from tests.web.signing import signed
 
 
@@ -129,7 +129,7 @@ async def test_sse_22_client_that_returns_after_its_jwt_ended_loses_nothing(
 ) -> None:
     """Announced, told, and gone; what happened meanwhile comes after the cursor, once."""
     site = await make_site(auth_expiring_s=600)
-    encoded = signed(sub="ann", exp=time.time() + 1)
+    encoded = signed(sub="ann", exp=time.time() + OPENED_IN_S)
     query = f"?ticket={await ticket(site, encoded)}" if by_ticket else ""
     stream = await site.stream(query, headers={} if by_ticket else {"Authorization": f"Bearer {encoded}"})
     frames = await stream.until("live")
