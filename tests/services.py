@@ -19,7 +19,7 @@ SECRET = "a-secret-of-the-tests-of-32-bytes-or-more"
 # How long a test waits for what should take a moment; a machine under load may be slow.
 PATIENCE_S = 20.0
 # To start a program asks for a second of CPU, and several are started at once: 20 s were too short at a load of 20.
-_START_PATIENCE_S = 60.0
+START_PATIENCE_S = 60.0
 
 
 class Address:
@@ -131,7 +131,7 @@ class ServiceProcess(Address):
 
     async def ready(self) -> None:
         """Returns once it takes connections."""
-        await self.logged("serving", within_s=_START_PATIENCE_S)
+        await self.logged("serving", within_s=START_PATIENCE_S)
 
     async def logged(
         self, event: str, count: int = 1, *, within_s: float = PATIENCE_S, **fields: Any
