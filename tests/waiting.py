@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: float = 15.0) -> T:
+async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: float = 30.0) -> T:
     """What `condition` gives once it is true; fails where it is not within `within_s`. It may block shortly, or be a
     coroutine function."""
     deadline = time.monotonic() + within_s
@@ -31,6 +31,6 @@ async def heeds_cancelling(working: asyncio.Future[None], turns: int) -> bool:
     for _ in range(turns):
         await asyncio.sleep(0)
     working.cancel()
-    done, _ = await asyncio.wait([working], timeout=2)
+    done, _ = await asyncio.wait([working], timeout=20)
     working.cancel()
     return bool(done) and working.cancelled()

@@ -188,7 +188,7 @@ def test_ten_programs_at_once_apply_everything_once(empty: str) -> None:
         subprocess.Popen([sys.executable, "-c", program, empty], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for _ in range(10)
     ]
-    said = sorted(int(child.communicate(timeout=60)[0]) for child in running)
+    said = sorted(int(child.communicate(timeout=150)[0]) for child in running)
     assert said == [0] * 9 + [len(migrations.packaged())]
 
 
