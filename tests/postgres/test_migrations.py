@@ -212,7 +212,7 @@ def test_other_encodings_are_refused(empty: str) -> None:
         with pytest.raises(SchemaError, match="encoding is LATIN1: it must be UTF8"):
             migrations.plan(re.sub(r"/test_\d+", f"/{dbname}", empty))
     finally:
-        query_outside(empty, f"drop database {dbname}")
+        query_outside(empty, f"drop database {dbname} with (force)")
 
 
 def query_outside(dsn: str, sql: str) -> None:
