@@ -12,6 +12,8 @@ import pytest
 
 from tests.postgres.servers import NAMES, TestServer, binaries, running
 
+# An example on a machine that stands still for a moment is no failure; in CI Hypothesis says so by itself.
+hypothesis.settings.register_profile("default", hypothesis.settings.get_profile("default"), deadline=None)
 # For a search by hand: --hypothesis-profile long.
 hypothesis.settings.register_profile("long", max_examples=3000, stateful_step_count=150, deadline=None)
 

@@ -7,6 +7,7 @@ import pytest
 
 from orderstream.collector import CROWD_WINDOW_S, Collector
 from orderstream.errors import Unavailable
+from tests.hub_world import in_turns
 from tests.waiting import eventually
 
 
@@ -46,13 +47,13 @@ async def test_full_question_does_not_wait_for_the_window(oracle: Oracle) -> Non
     assert oracle.questions == [[0, 1], [2, 3]]
 
 
+@in_turns
 async def test_crowd_waits_for_each_other(oracle: Oracle) -> None:
     """Those behind it share a question although they come many windows apart; who comes alone then does not wait."""
     collector, loop = Collector(oracle.ask, window_s=0.001, max_keys=100), asyncio.get_running_loop()
     await asyncio.gather(*map(collector.get, range(4)))
-    first, until = asyncio.ensure_future(collector.get(4)), loop.time() + 0.02
-    while loop.time() < until:
-        await asyncio.sleep(0)
+    first = asyncio.ensure_future(collector.get(4))
+    await asyncio.sleep(0.02)
     await asyncio.gather(first, collector.get(5))
     assert oracle.questions == [[0, 1, 2, 3], [4, 5]]
     asked_at = loop.time()

@@ -162,6 +162,9 @@ _BURSTS = """
 import asyncio, logging, structlog
 from orderstream import logs
 
+# Five lines are one burst, however long they take.
+logs._INTERVAL_S = 60.0
+
 async def main():
     repeats = logs.configure(log_format="json", log_level="info")
     async with repeats.told():

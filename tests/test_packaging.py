@@ -79,7 +79,7 @@ def explain(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]
     def ask(script: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": "/usr/bin:/bin"}
         return subprocess.run(
-            [str(scripts / script), "--help"], env=environment, capture_output=True, text=True, timeout=10
+            [str(scripts / script), "--help"], env=environment, capture_output=True, text=True, timeout=60
         )
 
     return ask

@@ -137,7 +137,7 @@ class Sequencer:
         session = await open_lasting(self._database_url, name="sequencer", timeout_s=self._settings.query_timeout_s)
         try:
             await session.fetch(f"{PREPARE}; listen orderstream_leader")
-            while not await self._try_lock(session, LEADER):
+            while not await self._elected(session):
                 self.trouble = None
                 await session.notified(self._settings.election_s * random.uniform(0.8, 1.2))
             await self._lead(session)
@@ -157,10 +157,8 @@ class Sequencer:
             await session.close()
 
     async def _lead(self, session: Session) -> None:
-        idle_ms = int(self._settings.idle_session_timeout_s * 1000)
-        # A leader that was stopped loses its session, and with it the lock and the pen, so another can take over.
         await session.fetch(
-            f"unlisten *; listen orderstream_doorbell; set idle_session_timeout = {idle_ms};"
+            "unlisten *; listen orderstream_doorbell;"
             "set enable_seqscan = off; set plan_cache_mode = force_generic_plan;"
             # Numbers that were shown must survive a crash, whatever the platform's default is for its own commits.
             "set synchronous_commit = on"
@@ -265,6 +263,14 @@ class Sequencer:
                 self._meter.caught_by_safety_net()
                 _log.error("doorbell-missed", events=found)
         await self._step(session, judge, rises=True)
+
+    async def _elected(self, session: Session) -> bool:
+        """Whether this session leads from now on. A leader that is stopped loses it, and with it the lock and the pen,
+        so that another can take over: also one that is stopped before it asks anything else."""
+        idle_ms = int(self._settings.idle_session_timeout_s * 1000)
+        limit = f"set_config('idle_session_timeout', '{idle_ms}', false)"
+        [(limited,)] = await self._ask(session, f"select case when pg_try_advisory_lock({LEADER}) then {limit} end")
+        return limited is not None
 
     async def _try_lock(self, session: Session, lock: str) -> bool:
         [(granted,)] = await self._ask(session, f"select pg_try_advisory_lock({lock})")

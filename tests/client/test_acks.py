@@ -88,7 +88,7 @@ async def test_feed_goes_on_whatever_becomes_of_an_acknowledgement(script: Scrip
             texts.put_nowait(s.order(written[-1], "a", version=written[-1]))
         return len(script.acks) == 2
 
-    feed, written = new_feed(script, ack_every_s=0.001, first_byte_s=0.2), [5]
+    feed, written = new_feed(script, ack_every_s=0.001, first_byte_s=3.0), [5]
     script.ack, script.streams = answer, [stream]
     texts.put_nowait(s.snapshot(4) + s.live(4) + s.order(5, "a"))
     async with followed(feed):

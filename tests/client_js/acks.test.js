@@ -54,7 +54,7 @@ for (const [name, ack] of [
     test(`an acknowledgement that is ${name} leaves the feed as it is, and a later event is acknowledged`, async (t) => {
         let later;
         const streams = [(response) => s.stream(s.snapshot(4), s.live(4), s.order(5, "a"))((later = response))];
-        const limits = { ack_every_s: 0.001, first_byte_s: 0.2 };
+        const limits = { ack_every_s: 0.001, first_byte_s: 3 };
         const { script, feed } = await followed(t, { ack, streams }, { limits });
         await eventually(() => script.acks.length === 1);
         // Whether the first is over, nobody is told: the next that may be acknowledged is the one after it.

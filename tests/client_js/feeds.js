@@ -4,7 +4,7 @@ import { Feed } from "../../orderstream/web/static/orderstream/feed.js";
 import { surroundings } from "../../orderstream/web/static/orderstream/surroundings.js";
 
 // A test that waits longer waits for something that will not come.
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 const SHORT = { backoff_s: 0.02, probe_s: 0.02, probe_cap_s: 0.05, poll_interval_s: 0.05, hidden_batch_s: 0.001 };
 

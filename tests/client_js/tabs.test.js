@@ -60,7 +60,9 @@ afterEach(async () => {
 });
 
 function newTab(options = {}, around = {}) {
-    const tab = newFeed(script.url, { token: ANN, ...options }, { locks, ...around });
+    // Only the tab that is deaf does not answer: one of a program that stands still answers late.
+    const limits = { handover_s: 30, ...options.limits };
+    const tab = newFeed(script.url, { token: ANN, ...options, limits }, { locks, ...around });
     tabs.push(tab);
     return tab;
 }

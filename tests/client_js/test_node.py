@@ -18,7 +18,7 @@ assert.deepEqual(Object.keys(client), ["LIMITS", "REASONS", "decimal", "orderstr
 
 def run(*command: str) -> None:
     """Fails with all that the program said."""
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

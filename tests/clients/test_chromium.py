@@ -28,7 +28,8 @@ async def test_an_eventsource_stays_alive_when_its_cookie_has_expired(service: S
         await chromium.log_in(page, service, service.jwt(USER, expires_s=-60))
         await chromium.follow(page, service)
         await record.has("connecting")
-    assert record.names == ["open", "goaway", "connecting"]
+    # Until its page is closed it may have come back more than once.
+    assert record.names[:3] == ["open", "goaway", "connecting"]
 
 
 async def test_an_eventsource_resumes_when_its_cookie_was_renewed(service: ServiceProcess, database: str) -> None:
@@ -88,6 +89,7 @@ async def test_an_eventsource_that_comes_back_with_its_spent_ticket_is_closed(
             await service.wait()
             trade.change()
             await service.start()
+            await service.ready()
             await record.has("closed")
             # Else it would be live before it is told of that.
             await trade.numbered()
@@ -96,7 +98,11 @@ async def test_an_eventsource_that_comes_back_with_its_spent_ticket_is_closed(
             await chromium.follow(page, service, f"?cursor={end.id}&ticket={fresh}")
             # Twice the longest `retry`, in which the first would have been back.
             await record.has("heartbeat", record.names.count("heartbeat") + 2)
-    assert record.names[:4] == ["open", "snapshot", "snapshot-end", "live"]
-    assert set(record.names[4:last]) <= {"heartbeat", "connecting", "closed"}
+    # A heartbeat comes before the snapshot where that takes long.
+    spent_told, fresh_told = [
+        [one.name for one in seen if one.name != "heartbeat"] for seen in (record.seen[:last], record.seen[last:])
+    ]
+    assert spent_told[:4] == ["open", "snapshot", "snapshot-end", "live"]
+    assert set(spent_told[4:]) <= {"connecting", "closed"}
     assert [answer for answer in asked if answer.endswith(spent)] == [f"200 {spent}", f"401 {spent}"]
-    assert [seen.name for seen in record.seen[last:]][:3] == ["open", "order", "live"]
+    assert fresh_told[:3] == ["open", "order", "live"]

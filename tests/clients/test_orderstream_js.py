@@ -23,8 +23,10 @@ _PAGE = """
 <script type="module">
 import { orderstream } from "/orderstream.js";
 window.follow = (token) => {
+    // A tab of a browser that stands still answers late, and is not to be robbed for that.
+    const limits = { handover_s: 60 };
     window.seen = { batches: 0, snapshots: 0, problems: 0 };
-    window.feed = orderstream("", { token });
+    window.feed = orderstream("", { token, limits });
     feed.on("change", ({ snapshot }) => { seen.batches += 1; seen.snapshots += snapshot; });
     feed.on("problem", () => { seen.problems += 1; });
 };

@@ -8,6 +8,7 @@ from orderstream.doctor.database import check_database
 from orderstream.doctor.findings import Finding, Verdict
 from orderstream.settings import Settings
 from tests.postgres.feed import sequencing
+from tests.services import PATIENCE_S
 from tests.waiting import eventually
 
 WARNING, WRONG = Verdict.WARNING, Verdict.WRONG
@@ -26,7 +27,7 @@ def amiss(findings: Sequence[Finding]) -> dict[tuple[str, Verdict], str]:
 
 async def look(dsn: str, **settings: Any) -> dict[tuple[str, Verdict], str]:
     """At a database; a leader is not waited for."""
-    chosen = {"database_url": dsn, "election_s": 0.05, "startup_timeout_s": 1.0} | settings
+    chosen = {"database_url": dsn, "election_s": 0.05, "startup_timeout_s": PATIENCE_S} | settings
     findings, _ = await check_database(Settings(**chosen))
     return amiss(findings)
 

@@ -2,16 +2,18 @@
 
 import resource
 
+import aiohttp
 import pytest
 
 from orderstream.configuration import read
+from orderstream.doctor import admin
 from orderstream.doctor.admin import ask
 from orderstream.doctor.findings import Finding, Verdict
 from orderstream.doctor.host import check_files, check_settings
 from orderstream.settings import Settings
 from tests.doctor.looks import WARNING, WRONG, amiss
 from tests.ports import free_port
-from tests.services import SECRET, running_service
+from tests.services import PATIENCE_S, SECRET, running_service
 
 ENOUGH = {"database_url": "postgresql://db/orders", "jwt_secret": SECRET}
 
@@ -76,8 +78,9 @@ def test_file_limit_that_is_enough_is_well(limit: int) -> None:
     assert amiss(check_files(Settings(max_connections=2000), limit)) == {}
 
 
-async def test_file_limit_of_the_running_service_counts(database: str) -> None:
+async def test_file_limit_of_the_running_service_counts(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says itself what it was started with."""
+    monkeypatch.setattr(admin, "_TIMEOUT", aiohttp.ClientTimeout(total=PATIENCE_S))
     async with running_service(database) as running:
         asked = await ask(running.service.settings.admin_listen)
         assert asked.file_limit == resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -1,5 +1,6 @@
 """What doctor finds at a public URL: a real service behind a proxy with one fault, and behind one with none."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.services import RunningService, running_service
 
 SILENCES = {"heartbeat_s": 0.4, "poll_max_wait_s": 2.0, "poll_wait_s": 1.0}
 # What is not passed on in this time never is; what is, takes the time that a busy machine needs.
-SOON_S = 1.5
+SOON_S = 3.0
 
 
 @pytest.fixture
@@ -33,7 +34,9 @@ async def look(service: RunningService, url: str, **route: Any) -> dict[tuple[st
 async def test_nothing_is_amiss_where_a_proxy_only_passes_on(service: RunningService) -> None:
     """Every check was made: a stream over some heartbeats, and a poll as long as it may be held."""
     async with proxy(service.url, Faults()) as url:
-        findings = await check_url(Route(url, service.jwt("doctor"), Settings(**SILENCES), thorough=True))
+        findings = await check_url(
+            Route(url, service.jwt("doctor"), Settings(**SILENCES), thorough=True, at_once_s=10.0)
+        )
     assert amiss(findings) == {}
     assert [finding.check for finding in findings] == ["stream", "compression", "heartbeat", "poll", "held poll"]
 
@@ -59,17 +62,18 @@ async def test_buffering_proxy_is_found(service: RunningService, faults: Faults,
 
 async def test_time_out_shorter_than_a_heartbeat_is_found(database: str) -> None:
     """After how much silence it cut the stream off; polls are cut off too."""
-    silences = SILENCES | {"heartbeat_s": 5.0}
-    async with running_service(database, **silences) as service, proxy(service.url, Faults(silence_s=1.0)) as url:
+    silences = SILENCES | {"heartbeat_s": 20.0, "poll_max_wait_s": 20.0}
+    async with running_service(database, **silences) as service, proxy(service.url, Faults(silence_s=3.0)) as url:
         found = await look(service, url, settings=Settings(**silences), thorough=True)
-    assert found[("heartbeat", WRONG)].startswith("the stream was cut off after 1.")
-    assert "a poll that waits for 2 s fails after 1." in found[("held poll", WRONG)]
+    assert re.match(r"the stream was cut off after [3-9]\.", found[("heartbeat", WRONG)])
+    assert re.match(r"a poll that waits for 20 s fails after [3-9]\.", found[("held poll", WRONG)])
 
 
-async def test_time_out_shorter_than_a_poll_is_held_is_found(service: RunningService) -> None:
+async def test_time_out_shorter_than_a_poll_is_held_is_found(database: str) -> None:
     """Which a stream does not meet, thanks to its heartbeats."""
-    async with proxy(service.url, Faults(silence_s=1.4)) as url:
-        [(key, said)] = (await look(service, url, thorough=True)).items()
+    silences = SILENCES | {"poll_max_wait_s": 20.0}
+    async with running_service(database, **silences) as service, proxy(service.url, Faults(silence_s=3.0)) as url:
+        [(key, said)] = (await look(service, url, settings=Settings(**silences), thorough=True)).items()
     assert key == ("held poll", WRONG)
     assert said.endswith("/v1/orders/poll is answered 504, not by the service")
 

@@ -29,7 +29,7 @@ def ingested(database: str, log: Path, **options: Any) -> Ended:
     said: list[str] = []
     usual: dict[str, Any] = {"log": str(log), "aside": Path(f"{log}.set-aside"), "users": Users()}
     status = player.run(
-        database, player.Options(**usual | options), timeout_s=10, say=said.append, progress=lambda _: None
+        database, player.Options(**usual | options), timeout_s=30, say=said.append, progress=lambda _: None
     )
     return Ended(status, said)
 

@@ -21,6 +21,7 @@ from tests.ingest.tables import everything, ingested, statuses, written
 from tests.postgres.feed import run, sequencing
 from tests.postgres.roles import WRITER, separated
 from tests.postgres.servers import TestServer
+from tests.services import START_PATIENCE_S
 from tests.waiting import eventually
 
 ROUTE = [(49, "DESK"), (56, "BROKER"), (52, "20260302-14:30:00")]
@@ -78,7 +79,7 @@ async def test_killed_in_the_middle_and_started_again_nothing_is_lost_or_doubled
     """The tables are as those of one that ran through."""
     one = piped(database, processes, "--set-aside", str(tmp_path / "aside"))
     send(one, log.read_bytes()[:200_000])
-    await eventually(lambda: run(database, "select 1 from public.orders"))
+    await eventually(lambda: run(database, "select 1 from public.orders"), within_s=START_PATIENCE_S)
     one.kill()
     one.wait()
     assert 0 < len(run(database, "select 1 from public.orders")) < 500
@@ -101,11 +102,11 @@ async def test_stdin_is_played_as_it_comes(
     one = piped(database, processes, "--set-aside", str(tmp_path / "aside"))
     new, acknowledged, filled = life(1)
     send(one, new + b"\n" + acknowledged + b"\n")
-    await eventually(lambda: list(statuses(database)) == ["submitted"])
+    await eventually(lambda: list(statuses(database)) == ["submitted"], within_s=START_PATIENCE_S)
     send(one, filled + b"\n")
     await eventually(lambda: list(statuses(database)) == ["filled"])
     one.send_signal(signal.SIGTERM)
-    said, _ = one.communicate(timeout=30)
+    said, _ = one.communicate(timeout=60)
     assert one.returncode == 128 + signal.SIGTERM
     assert b"3  messages\n" in said
     assert b"stopped by SIGTERM: start it again, and it goes on from here\n" in said
@@ -117,9 +118,9 @@ async def test_a_lost_database_is_one_line_and_what_was_written_stays(
     """It is started again when the database is back."""
     one = piped(database, processes, "--set-aside", str(tmp_path / "aside"))
     send(one, life(1)[0] + b"\n")
-    await eventually(lambda: list(statuses(database)) == ["pending_new"])
+    await eventually(lambda: list(statuses(database)) == ["pending_new"], within_s=START_PATIENCE_S)
     run(database, "select pg_terminate_backend(pid) from pg_stat_activity where application_name ~ 'ingest-fix'")
-    _, said = one.communicate(life(1)[1] + b"\n", timeout=30)
+    _, said = one.communicate(life(1)[1] + b"\n", timeout=60)
     assert (one.returncode, said.count(b"\n")) == (2, 1)
     assert said.startswith(b"orderstream: the database ")
     assert list(statuses(database)) == ["pending_new"]
@@ -180,7 +181,13 @@ def test_a_pace_is_waited_for_no_longer_than_until_it_is_stopped(database: str, 
         for at in ("14:30:00", "15:30:00")
     ]
     log = written(tmp_path / "drop.fix", *texts)
-    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+
+    def stop_once_it_waits() -> None:
+        while not run(database, "select 1 from public.orders"):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop_once_it_waits, daemon=True).start()
     ended = ingested(database, log, pace=1.0)
     assert (ended.status, len(list(statuses(database)))) == (128 + signal.SIGINT, 1)
 
@@ -197,9 +204,9 @@ def test_users_are_those_of_the_accounts_or_one_for_all(database: str, tmp_path:
 def test_only_one_ingests_at_a_time(database: str) -> None:
     """Two would not see what the other has begun."""
     with (
-        open_tables(database, timeout_s=10),
+        open_tables(database, timeout_s=30),
         pytest.raises(Interrupted, match=r"another ingest-fix is at work on .*: wait for its end"),
-        open_tables(database, timeout_s=0.2),
+        open_tables(database, timeout_s=3),
     ):
         pass
 

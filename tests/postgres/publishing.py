@@ -37,7 +37,7 @@ async def following(follower: Follower) -> AsyncIterator[Follower]:
     """It runs meanwhile, and is connected from the start."""
     task = asyncio.create_task(follower.run())
     try:
-        await asyncio.wait_for(follower.connected.wait(), 15)
+        await asyncio.wait_for(follower.connected.wait(), 30)
         yield follower
     finally:
         task.cancel()

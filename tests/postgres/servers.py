@@ -91,7 +91,7 @@ class TestServer(EmbeddedPostgres):
         family = [postmaster, *postmaster.children(recursive=True)]
         for member in family:
             member.kill()
-        psutil.wait_procs(family, timeout=10)
+        psutil.wait_procs(family, timeout=60)
 
 
 @contextmanager

@@ -10,7 +10,20 @@ from collections import Counter
 import psycopg2
 import pytest
 
-from tests.postgres.feed import assert_dense, committed_events, insert_order, insert_orders, opened, run, sequencing
+from orderstream.postgres import sequencer
+from orderstream.postgres.connections import Session
+from orderstream.postgres.sequencer import Sequencer, SequencerSettings
+from tests.postgres.feed import (
+    CountingMeter,
+    assert_dense,
+    committed_events,
+    insert_order,
+    insert_orders,
+    opened,
+    run,
+    sequencing,
+)
+from tests.services import START_PATIENCE_S
 from tests.waiting import eventually
 
 KILL_LEADER = """
@@ -30,8 +43,10 @@ asyncio.run(Sequencer(sys.argv[1], settings, lambda batch: None, PrometheusMeter
 """
 
 
-async def test_one_of_two_leads_and_the_other_follows_at_once(database: str) -> None:
+async def test_one_of_two_leads_and_the_other_follows_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A leader that leaves says so: the candidate, who asks by itself once a minute, does not wait."""
+    # A server that is slow at that moment would leave its last words unsaid.
+    monkeypatch.setattr(sequencer, "_LEAVE_S", 20.0)
     async with sequencing(database, election_s=60.0) as second, sequencing(database, election_s=60.0) as first:
         await eventually(lambda: first.leading or second.leading)
         leader, candidate = (first, second) if first.leading else (second, first)
@@ -104,7 +119,7 @@ async def test_stopped_leader_loses_its_lock_and_cannot_write_when_it_wakes(data
     stopped = await asyncio.create_subprocess_exec(sys.executable, "-c", LEADER, database)
     try:
         leads = "select 1 from pg_locks where locktype = 'advisory' and classid = 1869768306 and objid = 0"
-        await eventually(lambda: run(database, leads))
+        await eventually(lambda: run(database, leads), within_s=START_PATIENCE_S)
         stopped.send_signal(signal.SIGSTOP)
         async with sequencing(database) as numbered:
             with opened(database) as writer:
@@ -120,6 +135,23 @@ async def test_stopped_leader_loses_its_lock_and_cannot_write_when_it_wakes(data
         stopped.kill()
         await stopped.wait()
     assert_dense(committed_events(database))
+
+
+async def test_leader_that_is_stopped_as_soon_as_it_is_elected_loses_its_lock(database: str) -> None:
+    """It has asked for nothing else yet, and nobody can lead while it holds the lock."""
+
+    class Stopped(Sequencer):
+        async def _lead(self, session: Session) -> None:
+            elected.set()
+            await asyncio.Event().wait()
+
+    elected, settings = asyncio.Event(), SequencerSettings(idle_session_timeout_s=0.5)
+    stopped = asyncio.create_task(Stopped(database, settings, lambda _: None, CountingMeter()).run())
+    await asyncio.wait_for(elected.wait(), 20)
+    async with sequencing(database) as numbered:
+        await eventually(lambda: numbered.leading)
+    stopped.cancel()
+    await asyncio.wait([stopped])
 
 
 async def test_second_numbering_of_a_position_is_refused_by_the_table(database: str) -> None:

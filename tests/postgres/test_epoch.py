@@ -16,7 +16,7 @@ from tests.hub_world import Client
 from tests.postgres.feed import CountingMeter, committed_events, insert_order, opened, run, sequencing
 from tests.postgres.publishing import Recorder, following
 from tests.postgres.servers import TestServer
-from tests.services import running_service
+from tests.services import PATIENCE_S, running_service
 from tests.waiting import eventually
 
 WAITS = "select 1 from pg_locks where relation = 'orderstream.checkpoints'::regclass and not granted"
@@ -101,7 +101,7 @@ async def test_nobody_leads_while_there_is_no_epoch(database: str) -> None:
 async def test_follower_whose_epoch_is_gone_waits_for_one(database: str) -> None:
     """It is not ready meanwhile, and has missed nothing afterwards."""
     recorder, meter = Recorder(), CountingMeter()
-    async with following(Follower(database, recorder, meter, probe_s=0.05, timeout_s=5.0)) as follower:
+    async with following(Follower(database, recorder, meter, probe_s=0.05, timeout_s=PATIENCE_S)) as follower:
         restore_epochs = take_epochs_away(database)
         await eventually(lambda: not follower.connected.is_set())
         restore_epochs()

@@ -16,6 +16,7 @@ from orderstream.postgres.follower import Follower
 from orderstream.postgres.sequencer import Sequencer, SequencerSettings
 from tests.postgres.feed import CountingMeter, committed_events, insert_order, opened, run, sequencing
 from tests.postgres.publishing import Recorder, following
+from tests.services import PATIENCE_S
 from tests.waiting import eventually
 
 TERMINATE = (
@@ -43,7 +44,7 @@ def at(database: str) -> Iterator[cursor]:
 @pytest.fixture
 def follower(database: str, recorder: Recorder) -> Follower:
     """Only notifications wake it: it looks by itself once a minute."""
-    return Follower(database, recorder, CountingMeter(), probe_s=60.0, timeout_s=5.0)
+    return Follower(database, recorder, CountingMeter(), probe_s=60.0, timeout_s=PATIENCE_S)
 
 
 def commit(dsn: str, first: int, count: int = 1, *, notify: bool = True) -> list[SequencedEvent]:
@@ -146,10 +147,11 @@ async def test_leader_alone_is_handed_its_events_and_notifies_nobody(
         insert_order(at, "ann")
         await eventually(lambda: recorder.positions == [1])
         assert told() == []
-        async with following(Follower(database, there, CountingMeter(), probe_s=60.0, timeout_s=5.0)):
+        async with following(Follower(database, there, CountingMeter(), probe_s=60.0, timeout_s=PATIENCE_S)):
             insert_order(at, "ann")
             await eventually(lambda: recorder.positions == [1, 2] and there.positions == [2])
-            assert told() == ["2"]
+            # Whoever listens is told one after another.
+            await eventually(lambda: told() == ["2"])
         # Postgres ends a session when it comes to it.
         await eventually(lambda: run(database, EARS_HELD) == [(0,)])
         insert_order(at, "ann")
@@ -160,7 +162,7 @@ async def test_leader_alone_is_handed_its_events_and_notifies_nobody(
         async with sequencing(database):
             insert_order(at, "ann")
             await eventually(lambda: recorder.positions == [1, 2, 3, 4])
-            assert told() == ["4"]
+            await eventually(lambda: told() == ["4"])
 
 
 async def test_follower_that_waits_in_vain_to_be_handed_events_is_told(
@@ -168,7 +170,13 @@ async def test_follower_that_waits_in_vain_to_be_handed_events_is_told(
 ) -> None:
     """Its process led, and does not know yet that another does: only the sequencer's connection has gone, silently."""
     deposed = Follower(
-        database, recorder, CountingMeter(), probe_s=60.0, timeout_s=5.0, leading=lambda: True, settled=lambda: True
+        database,
+        recorder,
+        CountingMeter(),
+        probe_s=60.0,
+        timeout_s=PATIENCE_S,
+        leading=lambda: True,
+        settled=lambda: True,
     )
     async with following(deposed), handing_over(database, Recorder(), safety_net_s=60.0):
         for number in range(1, 6):
@@ -179,7 +187,7 @@ async def test_follower_that_waits_in_vain_to_be_handed_events_is_told(
 async def test_probe_that_is_interrupted_is_no_lost_connection(database: str, recorder: Recorder) -> None:
     """Events that do not follow may come just while its own notification is on the way."""
     meter = CountingMeter()
-    follower = Follower(database, recorder, meter, probe_s=0.001, timeout_s=5.0)
+    follower = Follower(database, recorder, meter, probe_s=0.001, timeout_s=PATIENCE_S)
     async with following(follower):
         for position in range(2, 400, 2):
             follower.take(commit(database, position - 1, 2, notify=False)[1:])
@@ -190,18 +198,18 @@ async def test_probe_that_is_interrupted_is_no_lost_connection(database: str, re
 
 @asynccontextmanager
 async def handing_over(database: str, recorder: Recorder, *, safety_net_s: float) -> AsyncIterator[asyncio.Task[None]]:
-    """A process's follower and sequencer, which leads, and is settled 2 s and `safety_net_s` later."""
+    """A process's follower and sequencer, which leads, and is settled 5 s and `safety_net_s` later."""
     follower = Follower(
         database,
         recorder,
         CountingMeter(),
         probe_s=60.0,
-        timeout_s=5.0,
+        timeout_s=PATIENCE_S,
         leading=lambda: sequencer.leading,
         settled=lambda: sequencer.settled,
     )
     settings = SequencerSettings(
-        safety_net_s=safety_net_s, idle_session_timeout_s=0.0, election_s=0.1, query_timeout_s=2.0
+        safety_net_s=safety_net_s, idle_session_timeout_s=0.0, election_s=0.1, query_timeout_s=5.0
     )
     sequencer = Sequencer(database, settings, follower.take, CountingMeter(), follower.look)
     async with following(follower):
@@ -271,7 +279,7 @@ async def test_follower_that_has_gone_deaf_connects_anew(
 ) -> None:
     """No notification comes and no error either: its own probe does not come back, so it does not trust the session."""
     meter = CountingMeter()
-    follower = Follower(database, recorder, meter, probe_s=0.05, timeout_s=0.2)
+    follower = Follower(database, recorder, meter, probe_s=0.05, timeout_s=PATIENCE_S)
     hear, deaf = Session.notified, True
 
     async def hears(self: Session, timeout_s: float) -> list[str]:

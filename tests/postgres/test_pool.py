@@ -18,8 +18,8 @@ ENDED = (
 async def test_query_that_was_ended_by_hand_is_not_asked_again(database: str) -> None:
     """Whoever ends what takes too long would have it twice."""
     run(database, "create sequence public.asked")
-    pool = Pool(database, size=1, timeout_s=5)
-    asking = asyncio.create_task(pool.fetch("select nextval('public.asked'), pg_sleep(1)"))
+    pool = Pool(database, size=1, timeout_s=60)
+    asking = asyncio.create_task(pool.fetch("select nextval('public.asked'), pg_sleep(60)"))
     await eventually(lambda: run(database, ENDED) == [(1,)])
     with pytest.raises(DatabaseUnavailable):
         await asking

@@ -4,10 +4,11 @@ import pytest
 
 from orderstream.postgres.pooling import LastingSession, Pooled, open_lasting
 from tests.doctor.bouncer import pgbouncer
+from tests.services import PATIENCE_S
 
 
 async def lasting(dsn: str) -> LastingSession:
-    return await open_lasting(dsn, name="test", timeout_s=1.0)
+    return await open_lasting(dsn, name="test", timeout_s=PATIENCE_S)
 
 
 async def test_session_without_a_pooler_is_told_by_its_server(database: str) -> None:

@@ -15,6 +15,7 @@ from orderstream.postgres.pooling import open_lasting
 from orderstream.postgres.revocations import RevocationListener
 from orderstream.sessions import Sessions
 from tests.postgres.servers import TestServer
+from tests.services import PATIENCE_S
 
 
 async def test_server_that_vanishes_is_noticed_within_three_seconds(
@@ -29,9 +30,9 @@ async def test_server_that_vanishes_is_noticed_within_three_seconds(
 
     monkeypatch.setattr(revocations, "open_lasting", open_and_keep)
     dsn = f"postgresql://postgres@127.0.0.1:{postgres.tcp_port}/{parse_dsn(database)['dbname']}"
-    listener = RevocationListener(dsn, Sessions(linger_s=1, max_polling=1), PrometheusMeter(), timeout_s=5)
+    listener = RevocationListener(dsn, Sessions(linger_s=1, max_polling=1), PrometheusMeter(), timeout_s=PATIENCE_S)
     running = asyncio.create_task(listener.run())
-    await asyncio.wait_for(listener.connected.wait(), 20)
+    await asyncio.wait_for(listener.connected.wait(), PATIENCE_S)
     with socket.socket(fileno=os.dup(opened[0]._connection.raw.fileno())) as own:
         idle_s, every_s, most = (
             own.getsockopt(socket.IPPROTO_TCP, getattr(socket, option))

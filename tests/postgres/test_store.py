@@ -13,6 +13,7 @@ from orderstream.postgres.pool import Pool
 from orderstream.postgres.queries import query
 from orderstream.postgres.store import PostgresStore, StoreSettings
 from tests.postgres.feed import Steps, insert_order, insert_orders, opened, run
+from tests.services import PATIENCE_S
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def at(database: str) -> Iterator[cursor]:
 
 @pytest.fixture
 async def store(database: str) -> AsyncIterator[PostgresStore]:
-    pool = Pool(database, size=2, timeout_s=5)
+    pool = Pool(database, size=2, timeout_s=PATIENCE_S)
     yield PostgresStore(pool, StoreSettings(log_max_events=5, replay_page_events=4, snapshot_max_orders=6))
     await pool.close()
 

@@ -13,6 +13,7 @@ from orderstream.postgres.pool import Pool
 from orderstream.postgres.retention import Retention, RetentionSettings
 from orderstream.postgres.tickets import PostgresTickets
 from tests.postgres.feed import run
+from tests.services import PATIENCE_S
 from tests.web.memory_tickets import MemoryTickets
 
 ANN = Identity("ann", "phone", 1_999_999_999.25)
@@ -74,7 +75,7 @@ class TestPostgresTickets(TicketsContract):
 
     @pytest.fixture
     async def pools(self, database: str) -> AsyncIterator[list[Pool]]:
-        pools = [Pool(database, size=4, timeout_s=10) for _ in range(2)]
+        pools = [Pool(database, size=4, timeout_s=PATIENCE_S) for _ in range(2)]
         yield pools
         for pool in pools:
             await pool.close()
@@ -113,7 +114,7 @@ class TestPostgresTickets(TicketsContract):
 
 async def test_unreachable_database_is_no_verdict_on_a_ticket() -> None:
     """Not spent, and not refused."""
-    pool = Pool("postgresql://127.0.0.1:1/orders", size=1, timeout_s=5)
+    pool = Pool("postgresql://127.0.0.1:1/orders", size=1, timeout_s=PATIENCE_S)
     with pytest.raises(DatabaseUnavailable):
         await PostgresTickets(pool, most=MOST).spend(digest(1))
     await pool.close()

@@ -8,6 +8,7 @@ from orderstream.errors import DatabaseUnavailable
 from orderstream.postgres.pool import Pool
 from orderstream.postgres.vitals import ClockOffset, VitalsWatch
 from tests.postgres.feed import CountingMeter, Steps, insert_order, insert_orders, opened, run, sequencing
+from tests.services import PATIENCE_S
 from tests.waiting import eventually
 
 
@@ -21,7 +22,7 @@ class Watched:
 
 @pytest.fixture
 async def watched(database: str) -> AsyncIterator[Watched]:
-    pool = Pool(database, size=1, timeout_s=5.0)
+    pool = Pool(database, size=1, timeout_s=PATIENCE_S)
     yield Watched(pool)
     await pool.close()
 

@@ -12,6 +12,7 @@ from psycopg2.extensions import make_dsn
 
 from orderstream.errors import DatabaseUnavailable
 from orderstream.postgres.connections import open_session
+from tests.services import PATIENCE_S
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.parametrize(
@@ -49,8 +50,8 @@ def test_session_is_opened_however_many_others_were_reset(database: str, wall: i
         answers: list[object] = []
         for _ in range(50):
             with pytest.raises(DatabaseUnavailable, match="does not answer"):
-                await open_session(dead, name="test", timeout_s=5)
-            session = await open_session(database, name="test", timeout_s=5)
+                await open_session(dead, name="test", timeout_s=PATIENCE_S)
+            session = await open_session(database, name="test", timeout_s=PATIENCE_S)
             answers += await session.fetch("select 1")
             await session.close()
         return answers
@@ -65,8 +66,8 @@ def test_session_that_ended_leaves_no_descriptor(database: str, wall: int, new_l
     async def end_in_every_way() -> None:
         for dsn in (make_dsn(database, host="127.0.0.1", port=wall), make_dsn(database, port=1)):
             with pytest.raises(DatabaseUnavailable):
-                await open_session(dsn, name="test", timeout_s=5)
-        session = await open_session(database, name="test", timeout_s=5)
+                await open_session(dsn, name="test", timeout_s=PATIENCE_S)
+        session = await open_session(database, name="test", timeout_s=PATIENCE_S)
         await session.close()
 
     async def live() -> None:

@@ -12,8 +12,7 @@ import yaml
 from tests.clients.programs import program
 from tests.ports import free_port
 from tests.prometheus.watching import prometheus_settings, rule_groups
-from tests.services import Address
-from tests.waiting import PATIENCE_S
+from tests.services import START_PATIENCE_S, Address
 
 
 class Prometheus:
@@ -75,7 +74,7 @@ async def running_prometheus(folder: Path, *watched: Address, hurried: bool = Tr
     try:
         async with aiohttp.ClientSession() as session:
             prometheus = Prometheus(session, f"http://127.0.0.1:{port}")
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(START_PATIENCE_S):
                 while not await prometheus.ready():
                     assert child.returncode is None
                     await asyncio.sleep(0.05)
