@@ -63,7 +63,13 @@ class Follower:
         self._meter = meter
         self._probe_s = probe_s
         self._timeout_s = timeout_s
-        self._position: int | None = None  # None: nothing was ever read
+        self._position: int | None = None  # None: nothing was read yet, or what was is not there any more
+        # When the event there was written, if that is known.
+        self._written_at: float | None = None
+        # When the epoch that was read last began.
+        self._began_at = 0.0
+        # An epoch that promised what is not there any more: it is over before anything else is read, or shown.
+        self._broken: str | None = None
         self._session: LastingSession | None = None
         self._holds_ears = False
         # Something was numbered, or may be from now on, that nobody tells us of.
@@ -184,21 +190,20 @@ class Follower:
 
     async def _read(self, session: Session, first: str = "") -> bool:
         """Publishes a page of what is new; says whether there may be more. `first` runs in the same round trip."""
-        asked_after = self._position
+        if self._broken is not None:
+            await session.fetch(query("renounce_epoch"), {"epoch": self._broken})
+            self._broken = None
+        asked_after, written_at = self._position, self._written_at
         after = 2**62 if asked_after is None else asked_after
         rows = await session.fetch(first + query("follow"), {"after": after, "max_events": _PAGE_EVENTS})
         if not rows:
             raise DatabaseUnavailable("there is no epoch: a restore may be under way")
-        epoch, head = rows[0][0], rows[0][1]
-        batch = [SequencedEvent(*row[2:]) for row in rows if row[2] is not None]
+        epoch, began_at, head, found_at = rows[0][:4]
+        batch = [SequencedEvent(*row[4:]) for row in rows if row[4] is not None]
         if asked_after is None:
-            self._position = head
-        elif head < asked_after:
-            # Restored, or a crash that lost what was promised: the numbers that clients know will be given out again.
-            _log.error("events-set-back", position=asked_after, head=head)
-            self._position = head
-            self._publisher.forget()
-            await session.fetch(query("renounce_epoch"), {"epoch": epoch})
+            self._position, self._written_at = head, found_at
+        elif head < asked_after or (None not in (found_at, written_at) and found_at != written_at):
+            self._set_back(epoch, began_at, head)
             return True
         else:
             for number, turn in enumerate(turns(batch)):
@@ -208,9 +213,18 @@ class Follower:
                     await self._permitted.wait()
                 # The sequencer may have handed over some of them meanwhile.
                 self._publish([event for event in turn if event.position > (self._position or 0)])
+        self._began_at = began_at
         if len(batch) < _PAGE_EVENTS:
             self._publisher.renew(epoch)
         return len(batch) == _PAGE_EVENTS
+
+    def _set_back(self, epoch: str, began_at: float, head: int) -> None:
+        """Restored, or a crash that lost what was promised: the numbers that clients know will be given out again, or
+        were, for other events. Nothing is shown until there is a new epoch; there is one if it began after ours."""
+        _log.error("events-set-back", position=self._position, head=head)
+        self._position = self._written_at = None
+        self._broken = epoch if began_at <= self._began_at else None
+        self._publisher.forget()
 
     def _publish(self, batch: Sequence[SequencedEvent]) -> None:
         if not batch:
@@ -219,7 +233,7 @@ class Follower:
             # Retention overtook us: what was missed is read from the table, or reset, by each delivery.
             _log.error("events-missed", expected=self._next_position, found=batch[0].position)
             self._publisher.forget()
-        self._position = batch[-1].position
+        self._position, self._written_at = batch[-1].position, batch[-1].written_at
         # Before it is sent, or the time of sending would count as the way here.
         self._meter.followed(batch)
         self._publisher.publish(batch)

@@ -254,6 +254,61 @@ async def test_table_set_back_is_forgotten_in_a_new_epoch(
     assert recorder.positions == [*range(1, 10), 5]
 
 
+async def test_epoch_of_a_table_set_back_ends_although_the_session_is_lost_meanwhile(
+    database: str, recorder: Recorder, follower: Follower
+) -> None:
+    """Else the positions agree on the next one, and clients would be told nothing until those that they know are
+    passed."""
+    waits = "select 1 from pg_locks where relation = 'orderstream.checkpoints'::regclass and not granted"
+    async with following(follower):
+        commit(database, 1, 9)
+        await eventually(lambda: len(recorder.events) == 9)
+        told = recorder.epochs[-1]
+        with opened(database, autocommit=False) as stepping, stepping.cursor() as at:
+            at.execute("lock table orderstream.checkpoints in share mode")
+            run(database, "delete from orderstream.events where position > 4")
+            run(database, "select pg_notify('orderstream_events', '')")
+            await eventually(lambda: run(database, waits))
+            run(database, TERMINATE)
+            await eventually(lambda: not follower.connected.is_set())
+            follower.take(commit(database, 5, notify=False))
+            stepping.commit()
+        await eventually(lambda: recorder.epochs[-1] != told)
+    assert recorder.positions == list(range(1, 10))
+
+
+async def test_table_set_back_is_noticed_where_others_have_its_numbers(
+    database: str, recorder: Recorder, follower: Follower
+) -> None:
+    """Whoever numbers was faster than whoever reads: none of what comes after them is told in the old epoch."""
+    async with following(follower):
+        commit(database, 1, 9)
+        await eventually(lambda: len(recorder.events) == 9)
+        told = recorder.epochs[-1]
+        run(database, "delete from orderstream.events where position > 4")
+        commit(database, 5, 8)
+        await eventually(lambda: recorder.epochs[-1] != told)
+    assert (recorder.forgot, recorder.positions) == (1, list(range(1, 10)))
+
+
+async def test_epoch_that_several_find_broken_is_renewed_once(database: str) -> None:
+    """Each of them that renewed it again would reset the clients of all once more."""
+    recorders = [Recorder() for _ in range(4)]
+    followers = [Follower(database, one, CountingMeter(), probe_s=60.0, timeout_s=PATIENCE_S) for one in recorders]
+    async with contextlib.AsyncExitStack() as stack:
+        for follower in followers:
+            await stack.enter_async_context(following(follower))
+        commit(database, 1, 9)
+        await eventually(lambda: all(len(one.events) == 9 for one in recorders))
+        run(database, "delete from orderstream.events where position > 4")
+        run(database, "select pg_notify('orderstream_events', '')")
+        await eventually(lambda: all(one.forgot and len(one.epochs) > 1 for one in recorders))
+        commit(database, 5)
+        await eventually(lambda: all(len(one.events) == 10 for one in recorders))
+    assert [one.forgot for one in recorders] == [1, 1, 1, 1]
+    assert run(database, "select count(*) from orderstream.epochs") == [(2,)]
+
+
 async def test_hole_left_by_retention_is_forgotten(database: str, recorder: Recorder, follower: Follower) -> None:
     """It was away for longer than events are kept: each client finds out from the table, none is told a hole."""
     async with following(follower):
