@@ -110,11 +110,15 @@ def _unknown(key: str, source: str) -> str:
 
 def _crossed(settings: Settings) -> list[str]:
     pairs = (("doorbell_poll_min_s", "doorbell_poll_max_s"), ("poll_wait_s", "poll_max_wait_s"))
-    return [
+    wrong = [
         f"{least} must not be more than {most}"
         for least, most in pairs
         if getattr(settings, least) > getattr(settings, most)
     ]
+    if settings.idle_session_timeout_s < 2 * settings.safety_net_s:
+        # A leader that nobody wakes says nothing for so long, and would lose its session each time.
+        wrong.append("idle_session_timeout_s must be at least twice safety_net_s")
+    return wrong
 
 
 def _bad_networks(networks: list[str]) -> list[str]:

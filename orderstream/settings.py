@@ -134,7 +134,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     query_timeout_s: Annotated[float, Meta(ge=0.1, le=300, description="After how long a query is given up")] = 10.0
     idle_session_timeout_s: Annotated[
         float,
-        Meta(ge=1, le=300, description="After how long without a sign of life a database session is dead"),
+        Meta(
+            ge=1,
+            le=300,
+            description="After how long without a sign of life a database session is dead; at least twice safety_net_s",
+        ),
     ] = 10.0
 
     revocation_keep_s: Annotated[

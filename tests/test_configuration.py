@@ -160,6 +160,13 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         load({"ORDERSTREAM_DOORBELL_POLL_MIN_S": "0.5"})
 
 
+@pytest.mark.parametrize("changed", [{"SAFETY_NET_S": "6"}, {"IDLE_SESSION_TIMEOUT_S": "9"}])
+def test_leader_may_be_silent_for_as_long_as_it_sleeps(changed: dict[str, str]) -> None:
+    """Else each would lose its session while nothing is written, and another would be elected, which does the same."""
+    with pytest.raises(SettingsError, match="idle_session_timeout_s must be at least twice safety_net_s"):
+        load({f"ORDERSTREAM_{key}": value for key, value in changed.items()})
+
+
 def test_secrets_are_not_in_the_repr() -> None:
     """Settings may be logged."""
     url = f"postgresql://me:{SECRET}@db/orders"

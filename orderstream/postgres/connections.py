@@ -50,7 +50,11 @@ _NOT_READY = (
 )
 
 # First in every session: what others put into public, or a session into pg_temp, is not ours to call.
-PREPARE = "set jit = off; set search_path = pg_catalog, pg_temp; set default_transaction_isolation = 'read committed'"
+PREPARE = (
+    "set jit = off; set search_path = pg_catalog, pg_temp; set default_transaction_isolation = 'read committed';"
+    # Sessions of ours listen, for as long as nothing happens. The leader's has a limit of its own.
+    "set idle_session_timeout = 0"
+)
 
 
 async def translated(work: Awaitable[T]) -> T:

@@ -15,6 +15,9 @@ from typing import Any
 import aiopg
 from psycopg2 import extensions
 
+# Notifications that nobody takes. Whoever lost as many reads what there is on a new session, as after any lost one.
+MOST_UNHEARD = 10_000
+
 _Call = tuple[Callable[..., object], tuple[object, ...]]
 
 
@@ -142,6 +145,8 @@ class Connection(aiopg.Connection):
         self = weak_self()
         if self is not None:
             self._follow()
+            if self._notifies.qsize() > MOST_UNHEARD:
+                self._close()
             self.stir()
 
     def _follow(self) -> None:

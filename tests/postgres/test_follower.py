@@ -14,15 +14,16 @@ from orderstream.postgres import follower as follower_module
 from orderstream.postgres.connections import Session
 from orderstream.postgres.follower import Follower
 from orderstream.postgres.sequencer import Sequencer, SequencerSettings
+from orderstream.postgres.watching import MOST_UNHEARD
 from tests.postgres.feed import CountingMeter, committed_events, insert_order, opened, run, sequencing
 from tests.postgres.publishing import Recorder, following
 from tests.services import PATIENCE_S
 from tests.waiting import eventually
 
-TERMINATE = (
-    "select pg_terminate_backend(pid) from pg_stat_activity "
-    "where application_name = 'orderstream follower' and datname = current_database()"
-)
+SESSION = "from pg_stat_activity where application_name = 'orderstream follower' and datname = current_database()"
+TERMINATE = f"select pg_terminate_backend(pid) {SESSION}"
+# It has looked since the newest event was written.
+IS_IDLE = f"select 1 {SESSION} and state = 'idle' and query_start > (select max(written_at) from orderstream.events)"
 
 EARS_HELD = (
     "select count(*) from pg_locks where locktype = 'advisory' and (classid, objid) = (1869768306, 2)"
@@ -103,6 +104,34 @@ async def test_events_committed_while_its_connection_is_gone_come_once(
             await eventually(lambda: len(recorder.events) == position)  # noqa: B023
     assert recorder.positions == list(range(1, position + 1))
     assert recorder.forgot == 0
+
+
+async def test_silence_is_no_reason_to_lose_its_session(database: str, follower: Follower) -> None:
+    """Wherever the sessions of others may not be idle for so long."""
+    limit = "do $$ begin execute format('alter database %I set idle_session_timeout = 100', current_database()); end $$"
+    run(database, limit)
+    idle_since = f"select 1 {SESSION} and state = 'idle' and clock_timestamp() - state_change > '500 ms'"
+    async with following(follower):
+        await eventually(lambda: run(database, idle_since))
+    assert follower.connected.is_set()
+
+
+async def test_notifications_that_are_not_taken_are_not_kept_for_ever(database: str, recorder: Recorder) -> None:
+    """While nothing may be shown, its session is given up rather than filled; then everything comes once."""
+    permitted, meter = asyncio.Event(), CountingMeter()
+    permitted.set()
+    follower = Follower(database, recorder, meter, probe_s=60.0, timeout_s=PATIENCE_S, permitted=permitted)
+    async with following(follower):
+        permitted.clear()
+        commit(database, 1)
+        await eventually(lambda: run(database, IS_IDLE))
+        numbers = f"generate_series(2, {5 * MOST_UNHEARD}) n"
+        run(database, f"select pg_notify('orderstream_events', n::text) from {numbers}")
+        await eventually(lambda: run(database, f"select count(*) {SESSION}") == [(0,)])
+        commit(database, 2)
+        permitted.set()
+        await eventually(lambda: len(recorder.events) == 2)
+    assert (recorder.positions, meter.counts["database_error"]) == ([1, 2], 1)
 
 
 async def test_more_than_a_page_is_caught_up_with(database: str, recorder: Recorder, follower: Follower) -> None:
