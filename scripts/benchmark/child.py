@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from scripts.benchmark import proc
@@ -75,7 +76,10 @@ class Child:
     def stop(self) -> None:
         """SIGKILL to all of it: taking leave of ten thousand clients is not what is measured."""
         if not self.is_over:
-            os.killpg(self._popen.pid, signal.SIGKILL)
+            # Some start others in groups of their own.
+            for pid in proc.family(self._popen.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self._popen.wait()
 
     def _last_words(self) -> str:

@@ -32,6 +32,10 @@ _STORM = (
     "**Reconnect storm.** A reconnect is a request of aiohttp's, with a credential, limits, a session and a log line: "
     "0.4 to 0.5 ms of one core, and Nchan does none of it."
 )
+_GROWTH = (
+    "**Growth of the CPU per event.** Of 15,000 streams drawn at random, fewer are in the processor's caches than of "
+    "1,000, in the kernel too: the bare loop, which keeps nothing of them, grows as well (the last row of g)."
+)
 _RESTART = (
     "**Started anew.** Nobody is known: each JWT is verified again, and each user's past is read, for many users "
     "in one query."
@@ -73,7 +77,7 @@ RESTART_QUERIES = Goal("e", "reconnect storm, service started anew, queries", "�
 GROWTH = {
     "memory": Goal("g", "growth: memory per stream at 15,000, to that at 1,000", "≤", 1.15, "×"),
     "heartbeats": Goal("g", "growth: CPU per stream (its heartbeats) at 15,000, to that at 1,000", "≤", 1.15, "×"),
-    "event": Goal("g", "growth: CPU per event at 15,000, to that at 1,000", "≤", 1.15, "×"),
+    "event": Goal("g", "growth: CPU per event at 15,000, to that at 1,000", "≤", 1.15, "×", _GROWTH),
 }
 
 HEARTBEATS = Goal("a", "heartbeats, CPU per stream and second", "≤", 3.0, "µs")

@@ -7,9 +7,10 @@ from scripts.benchmark.peers.bare import Bare
 from scripts.benchmark.peers.nchan import Nchan
 from scripts.benchmark.peers.ours import Ours
 from scripts.benchmark.peers.peer import Peer
+from scripts.benchmark.peers.pushpin import Pushpin
 from scripts.benchmark.peers.sse_starlette import SseStarlette
 
-SERVERS: tuple[type[Peer], ...] = (Ours, Nchan, AiohttpSse, SseStarlette)
+SERVERS: tuple[type[Peer], ...] = (Ours, Nchan, Pushpin, AiohttpSse, SseStarlette)
 ALL: tuple[type[Peer], ...] = (*SERVERS, Bare)
 
 
