@@ -25,22 +25,25 @@ grant usage on schema orderstream to orderstream_service;
 grant select on orderstream.migrations to orderstream_service;
 
 -- The sequencer numbers the outbox into events, and notes how far it came; retention deletes what is over.
-grant select, delete on orderstream.outbox to orderstream_service;
-grant select, insert, delete on orderstream.events, orderstream.checkpoints to orderstream_service;
+grant select, delete on orderstream.outbox, orderstream.events to orderstream_service;
+grant select on orderstream.outbox_rows to orderstream_service;
+grant select, insert on orderstream.event_rows to orderstream_service;
+grant select, insert, delete on orderstream.checkpoints to orderstream_service;
 
 -- On a new timeline the sequencer renews the epoch before it numbers anything.
 grant select, insert on orderstream.epochs to orderstream_service;
 grant execute on function orderstream.timeline(), orderstream.new_epoch(text), orderstream.doorbell_enabled()
     to orderstream_service;
 
--- Snapshots and lists. The views read the tables with their owner's rights, but call these with the reader's.
+-- Snapshots and lists. All views read their tables with their owner's rights, but call these with the reader's.
 grant select on orderstream.orders, orderstream.executions to orderstream_service;
 grant execute on function
     orderstream.rfc3339(timestamptz),
     orderstream.remaining(text, text, numeric, numeric),
     orderstream.order_json(text, text, text, text, text, text, text, text, text, numeric, numeric, numeric, numeric,
                            numeric, numeric, text, text, text, bigint, timestamptz, timestamptz),
-    orderstream.execution_json(text, text, text, text, numeric, numeric, text, text, timestamptz)
+    orderstream.execution_json(text, text, text, text, numeric, numeric, text, text, timestamptz),
+    orderstream.change_text(orderstream.order_change, timestamptz, text)
     to orderstream_service;
 
 -- The canary's order, and no other. Its owner must then be let into orders:

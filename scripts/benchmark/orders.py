@@ -97,7 +97,7 @@ class Orders:
         """What one round left behind is not the next one's to clear away."""
         self.run("vacuum public.orders")
         if self.kind == "ours":
-            self.run("vacuum orderstream.outbox")
+            self.run("vacuum orderstream.outbox_rows")
         self.run("checkpoint")
 
     def writer(self, folder: Path, core: int | None, *options: object, name: str = "writer") -> Child:

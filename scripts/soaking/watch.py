@@ -28,8 +28,8 @@ select (select count(*) from pg_stat_activity where application_name like 'order
        (select count(*) from orderstream.outbox),
        (select count(*) from orderstream.events),
        (select count(*) from orderstream.checkpoints),
-       pg_total_relation_size('orderstream.outbox'),
-       pg_total_relation_size('orderstream.events'),
+       pg_total_relation_size('orderstream.outbox_rows'),
+       pg_total_relation_size('orderstream.event_rows'),
        pg_total_relation_size('orderstream.checkpoints')
 """
 _TASKS = re.compile(rb"^orderstream_tasks (\S+)$", re.MULTILINE)

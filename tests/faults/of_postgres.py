@@ -123,8 +123,8 @@ async def vacuum_full(stage: Stage) -> AsyncIterator[None]:
     tables = [
         "public.orders",
         "public.executions",
-        "orderstream.outbox",
-        "orderstream.events",
+        "orderstream.outbox_rows",
+        "orderstream.event_rows",
         "orderstream.checkpoints",
     ]
     for table in tables:

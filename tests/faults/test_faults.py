@@ -48,7 +48,7 @@ async def test_nothing_is_lost_under_faults(names: list[str], seed: int, own_ser
 # A change that is in no outbox; one that is there twice, and in another user's too.
 SABOTAGE = """
 insert into audit (user_id, event, subject_id, version) values ('ann', 'order', 'never-told', 1);
-insert into orderstream.outbox (xid, user_id, event, body, written_at)
+insert into orderstream.outbox_rows (xid, user_id, event, body, written_at)
 select pg_current_xact_id(), user_id, 'execution',
        '{"execution":{"id":"twice"},"written_at":"2026-01-01T00:00:00Z"}', now()
 from unnest(array['ann', 'ann', 'ben']) as of (user_id);

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,9 @@ from tests.postgres.roles import WRITER, separated
 from tests.postgres.servers import TestServer
 from tests.services import START_PATIENCE_S
 from tests.waiting import eventually
+
+# Where the rights are that it needs.
+DOCUMENT = Path(__file__).parents[2] / "docs/ingest.md"
 
 ROUTE = [(49, "DESK"), (56, "BROKER"), (52, "20260302-14:30:00")]
 
@@ -267,8 +271,9 @@ def test_the_role_needs_no_more_rights_than_the_docs_say(
     roles = separated(postgres, new_database(migrated=False))
     [(name,)] = run(roles.admin, "select current_database()")
     run(roles.admin, f"grant create on database {name} to {WRITER}")
-    run(roles.owner, f"grant usage on schema orderstream to {WRITER}")
-    run(roles.owner, f"grant select on orderstream.migrations, orderstream.events to {WRITER}")
+    documented = re.search("```sql\n(grant usage .*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert documented is not None
+    run(roles.owner, documented[1].replace("fix_ingest", WRITER))
     assert ingested(roles.writer, written(tmp_path / "drop.fix", *life(1))).status == 0
 
 

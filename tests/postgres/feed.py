@@ -64,6 +64,15 @@ def insert_orders(at: cursor, users: Sequence[str], count: int) -> None:
     )
 
 
+def insert_execution(at: cursor, order_id: str, **columns: Any) -> str:
+    """A new execution, by default a trade of 4 AAPL; its id."""
+    row = {"order_id": order_id, "symbol": "AAPL", "side": "buy", "quantity": "4.0", "price": "230.10", **columns}
+    names, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
+    at.execute(f"insert into public.executions ({names}) values ({places}) returning id::text", row)
+    [(execution_id,)] = at.fetchall()
+    return str(execution_id)
+
+
 def outbox(at: cursor) -> list[tuple[str, str, dict[str, Any]]]:
     """`(user_id, event, body)` of every row, in order."""
     at.execute("select user_id, event, body from orderstream.outbox order by id")

@@ -160,7 +160,7 @@ async def test_second_numbering_of_a_position_is_refused_by_the_table(database: 
         with opened(database) as writer:
             insert_order(writer.cursor(), "ann")
         await eventually(lambda: numbered.events)
-    again = "insert into orderstream.events (position, user_id, seq, epoch, event, body, written_at) values "
+    again = "insert into orderstream.event_rows (position, user_id, seq, epoch, event, body, written_at) values "
     with pytest.raises(psycopg2.errors.UniqueViolation):
         run(database, again + "(1, 'bob', 1, '0a0a0a0a', 'order', '{}', now())")
     with pytest.raises(psycopg2.errors.UniqueViolation):

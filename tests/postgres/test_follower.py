@@ -52,7 +52,7 @@ def commit(dsn: str, first: int, count: int = 1, *, notify: bool = True) -> list
     """Adds events from position `first` on as the sequencer does, and gives them."""
     run(
         dsn,
-        "with made as (insert into orderstream.events (position, user_id, seq, epoch, event, body, written_at) "
+        "with made as (insert into orderstream.event_rows (position, user_id, seq, epoch, event, body, written_at) "
         "select n, 'ann', n, (select epoch from orderstream.epochs order by id desc limit 1), 'order', '{}', now() "
         "from generate_series(%(first)s, %(last)s) n returning 1) "
         "select case when %(notify)s then pg_notify('orderstream_events', %(last)s::text) end",

@@ -64,7 +64,7 @@ def test_order_id_too_long_for_an_index_does_not_stop_the_numbering(at: cursor, 
     """The event has its number; only its order's history does without it."""
     insert_orders(at, ["ann"], 1)
     at.execute(
-        "insert into orderstream.outbox (xid, user_id, order_id, event, body, written_at) "
+        "insert into orderstream.outbox_rows (xid, user_id, order_id, event, body, written_at) "
         "select xid, user_id, (select string_agg(md5(n::text), '') from generate_series(1, 999) n), event, body, "
         "written_at from orderstream.outbox"
     )
@@ -372,7 +372,7 @@ async def test_step_that_takes_too_long_is_followed_by_one_of_half_its_size(data
     run(
         database,
         f"create function public.slow() returns trigger language plpgsql as $$ {slow} $$;"
-        "create trigger slow after insert on orderstream.events referencing new table as made for each statement "
+        "create trigger slow after insert on orderstream.event_rows referencing new table as made for each statement "
         "execute function public.slow()",
     )
     with opened(database) as writer:
@@ -393,7 +393,7 @@ async def test_window_of_an_earlier_version_is_told_once_by_this_one(database: s
     run(
         database,
         f"create function public.keep() returns trigger language plpgsql as $$ {keep} $$;"
-        "create trigger keep before delete on orderstream.outbox for each row execute function public.keep()",
+        "create trigger keep before delete on orderstream.outbox_rows for each row execute function public.keep()",
     )
     with opened(database, autocommit=False) as early, opened(database) as session, session.cursor() as at:
         insert_orders(early.cursor(), ["bob"], 10)
@@ -401,7 +401,7 @@ async def test_window_of_an_earlier_version_is_told_once_by_this_one(database: s
         steps = Steps(at)
         numbered = [steps.take(8) for _ in range(4)]
         early.commit()
-        at.execute("drop trigger keep on orderstream.outbox")
+        at.execute("drop trigger keep on orderstream.outbox_rows")
     assert all(numbered)
     async with sequencing(database, batch_max_events=8):
         await eventually(lambda: len(committed_events(database)) >= 30)

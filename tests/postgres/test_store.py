@@ -181,7 +181,7 @@ def test_history_is_read_by_indexes(database: str, name: str) -> None:
         """insert into orders (user_id, symbol, asset_class, side, order_type, platform, quantity)
         select 'u' || n % 500, 'A', 'stock', 'buy', 'market', 'web', 1 from generate_series(1, 20000) n;
         insert into executions (order_id, symbol, side, quantity) select id, symbol, side, 1 from orders;
-        insert into orderstream.events (position, user_id, seq, epoch, order_id, event, body, written_at)
+        insert into orderstream.event_rows (position, user_id, seq, epoch, order_id, event, body, written_at)
         select n, 'u' || n % 500, n, 'e', gen_random_uuid(), 'order', '{}', now() from generate_series(1, 20000) n;
         analyze""",
     )
@@ -192,9 +192,9 @@ def test_history_is_read_by_indexes(database: str, name: str) -> None:
 
 async def test_page_of_a_replay_costs_what_it_takes_where_statistics_are_old(at: cursor) -> None:
     """A bulk update in front of a client is read page by page, not whole for each page: found by the fault runner."""
-    at.execute("analyze orderstream.events")
+    at.execute("analyze orderstream.event_rows")
     at.execute(
-        "insert into orderstream.events (position, user_id, seq, epoch, event, body, written_at)"
+        "insert into orderstream.event_rows (position, user_id, seq, epoch, event, body, written_at)"
         " select n, 'ann', n, epoch, 'order', '{}', now() from orderstream.epochs, generate_series(1, 20000) n"
     )
     page = {"user_id": "ann", "after": 1000, "max_events": 50}

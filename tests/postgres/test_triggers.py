@@ -15,7 +15,7 @@ import pytest
 from psycopg2.extensions import connection, cursor, parse_dsn
 
 from orderstream.postgres import migrations
-from tests.postgres.feed import insert_order, insert_orders, opened, outbox, run
+from tests.postgres.feed import insert_execution, insert_order, insert_orders, opened, outbox, run
 from tests.postgres.servers import TestServer
 
 TERMINAL = ["filled", "done_for_day", "cancelled", "calculated", "rejected", "expired"]
@@ -391,14 +391,6 @@ def test_time_without_end_is_null(at: cursor, time: str, text: str | None) -> No
 
 
 # Executions
-
-
-def insert_execution(at: cursor, order_id: str, **columns: Any) -> str:
-    row = {"order_id": order_id, "symbol": "AAPL", "side": "buy", "quantity": "4.0", "price": "230.10", **columns}
-    names, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
-    at.execute(f"insert into public.executions ({names}) values ({places}) returning id::text", row)
-    [(execution_id,)] = at.fetchall()
-    return str(execution_id)
 
 
 def test_execution_is_told_to_the_user_of_its_order(at: cursor) -> None:

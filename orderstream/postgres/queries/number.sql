@@ -7,14 +7,16 @@ with previous as materialized (
     where c.id = $1 and c.id = (select max(id) from orderstream.checkpoints)
 ),
 made as (
-    insert into orderstream.events (position, user_id, seq, epoch, order_id, event, body, written_at)
+    insert into orderstream.event_rows
+        (position, user_id, seq, epoch, order_id, event, body, change, checked, written_at)
     select p.position + t.place, o.user_id, t.seq, $2,
            -- One too long for its index must not stop the numbering.
            case when octet_length(o.order_id) <= 1020 then o.order_id end, o.event,
-           case when t.said is null then o.body else left(o.body, -1) || ',"check":' || t.said || '}' end, o.written_at
+           case when t.said is null then o.body else left(o.body, -1) || ',"check":' || t.said || '}' end,
+           o.change, case when o.body is null then t.said end, o.written_at
     from previous p cross join unnest($5, $6, $7) with ordinality t (id, seq, said, place)
     -- One that is not there any more fails it all: its user is null, which none may be. Better than a hole.
-    left join lateral (select * from orderstream.outbox where id = t.id limit 1) o on true
+    left join lateral (select * from orderstream.outbox_rows where id = t.id limit 1) o on true
 ),
 -- While something is left, what is not there any more is what has its number.
 gone as (
