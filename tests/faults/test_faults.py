@@ -15,6 +15,7 @@ from tests.faults.history import Violation
 from tests.faults.run import CATALOGUE, Outcome, act, server
 from tests.faults.stage import Stage
 from tests.postgres.servers import TestServer
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,9 +39,10 @@ def own_server() -> Iterator[TestServer]:
 @pytest.mark.parametrize(("names", "seed"), FIXED, ids=lambda names: "+".join(names) if isinstance(names, list) else "")
 async def test_nothing_is_lost_under_faults(names: list[str], seed: int, own_server: TestServer) -> None:
     """Nothing lost, twice, out of order or of another user; no reset that nothing explains, and no error in any log."""
-    outcome = await act([CATALOGUE[name] for name in names], seed, own_server)
-    # How long that took is for `python -m tests.faults` to judge: a busy machine is late by its own.
-    assert [violation for violation in outcome.violations if violation.kind != "late"] == []
+    # A busy machine is late by its own: `python -m tests.faults` allows each what it says.
+    faults = [CATALOGUE[name]._replace(live_s=PATIENCE_S) for name in names]
+    outcome = await act(faults, seed, own_server)
+    assert outcome.violations == []
     assert outcome.complaints == []
     assert outcome.received > outcome.clients
 
