@@ -85,7 +85,9 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--only", metavar="a,b,…", type=_letters, default=tuple(_SCENARIOS), help="these scenarios; default: all"
     )
     parser.add_argument("--quick", action="store_true", help="small numbers, one round")
-    parser.add_argument("--profile", action="store_true", help="in b also: which part of ours the CPU time goes to")
+    parser.add_argument(
+        "--profile", action="store_true", help="in b and f also: which part of ours the CPU time goes to"
+    )
     parser.add_argument(
         "--rounds",
         type=_rounds,

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.benchmark.child import Child
+from scripts.benchmark.results import Table, number
 
 _PER_S = 100
+_SHOWN_SHARE = 0.01
 # The path in `serve (/home/me/orderstream/orderstream/cli.py:61)`; a library's is somewhere below lib/python3.
 _FRAME = re.compile(r" \((.+?)(?::\d+)?\)$")
 _OURS = re.compile(r"(?:^|/)(orderstream/.+\.py)$")
@@ -41,6 +43,21 @@ class Profile:
             counts[part_of(stack.split(";"))] += int(count)
         total = counts.total()
         self.shares = {part: count / total for part, count in counts.most_common()}
+
+    def table(self, of: str, what: str, took_us: float) -> Table:
+        """Of all that one of `what` took."""
+        return Table(
+            f"Where the CPU time of {of} goes",
+            ["part", "%", f"µs per {what}"],
+            [
+                [f"`{part}`" if part.endswith(".py") else part, f"{share * 100:.1f}", number(share * took_us)]
+                for part, share in self.shares.items()
+                if share >= _SHOWN_SHARE
+            ],
+            f"By py-spy, in a run of its own, in which an {what} took {number(took_us)} µs of CPU in all, shared out "
+            "by where the interpreter was. A part is the module of ours that was at work, with the libraries that it "
+            "had at work, or a library that the loop called by itself; those below 1 % are left out.",
+        )
 
 
 def part_of(stack: list[str]) -> str:

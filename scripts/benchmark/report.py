@@ -37,7 +37,7 @@ _CONDITIONS = """## How it was measured
 - **Clients** are one process of `scripts/fleet`: raw sockets on one epoll; a thousand each come from an address of
   their own, so that the limits on addresses need not be raised. Clients of ours check each event's number;
   an event that is missing or comes twice is counted, and none may be.
-- **Orders** have changed once before b, c, e, g and h measure. Those here are older than the service, and of such an
+- **Orders** have changed once before b, c, e, f, g and h measure. Those here are older than the service, and of such an
   order the past is asked for when it first changes, for the checks: once after a start, for at most 100 orders a step.
 - **Cores**: {pinning}
 - **Postgres** is the wheel's, with {postgres}; `fsync` and `synchronous_commit` are on.

@@ -69,7 +69,7 @@ class Pushpin(Peer):
         shutil.rmtree(folder, ignore_errors=True)
         for name in ("run", "log"):
             (folder / name).mkdir(parents=True)
-        (folder / "routes").write_text(f"* localhost:{origin_port}\n")
+        (folder / "routes").write_text(f"* 127.0.0.1:{origin_port}\n")
         file = folder / "pushpin.conf"
         file.write_text(
             _CONFIGURATION.format(folder=folder, port=self.port, publish_port=publish_port, control_port=free_port())

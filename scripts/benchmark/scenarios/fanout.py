@@ -12,13 +12,12 @@ from scripts.benchmark.peers.bare import EVENT_BYTES, Bare
 from scripts.benchmark.peers.choice import ALL, installed
 from scripts.benchmark.peers.ours import NumberedElsewhere, Ours
 from scripts.benchmark.peers.peer import Peer
-from scripts.benchmark.results import Results, Section, Table, number, spread, times
+from scripts.benchmark.results import Results, Section, Table, spread, times
 
 US = "orderstream"
 NCHAN, README, BARE = "nginx + Nchan", "aiohttp-sse, its README", Bare.name
 # Orders in one transaction, as a batch of fills is.
 _BATCH = 100
-_SHOWN_SHARE = 0.01
 # A device of a user is a stream, and by default they may have fewer.
 _A_DEVICE = {"max_streams_per_user": 1000}
 
@@ -128,21 +127,7 @@ def _profile(lab: Lab, streams: int, events: int, tables: list[Table]) -> int:
         with profile.taken_of(peer.server[0], lab.folder, lab.other_core) as taken:
             begin = partial(_to_random_users, lab, peer, streams, events)
             missed = _deliver(held, peer, begin, events, "random", results)
-    event_us = results.median(US, "random µs")
-    tables.append(
-        Table(
-            f"Where the CPU time of {US} goes, random users",
-            ["part", "%", "µs per event"],
-            [
-                [f"`{part}`" if part.endswith(".py") else part, f"{share * 100:.1f}", number(share * event_us)]
-                for part, share in taken.shares.items()
-                if share >= _SHOWN_SHARE
-            ],
-            f"By py-spy, in a run of its own, in which an event took {number(event_us)} µs of CPU in all, shared "
-            "out by where the interpreter was. A part is the module of ours that was at work, with the libraries that "
-            "it had at work, or a library that the loop called by itself; those below 1 % are left out.",
-        )
-    )
+    tables.append(taken.table(f"{US}, random users", "event", results.median(US, "random µs")))
     return missed
 
 

@@ -3,6 +3,7 @@
 import time
 from functools import partial
 
+from scripts.benchmark import profile
 from scripts.benchmark.child import Trouble
 from scripts.benchmark.crowd import running, users
 from scripts.benchmark.lab import Lab
@@ -32,16 +33,17 @@ def run(lab: Lab) -> Section:
         for peer_class in peers:
             lab.say(f"  round {number}, {peer_class.name}: {waiting} polls wait, {events} are answered")
             missed += lab.attempt(peer_class.name, partial(_measure, lab, peer_class, waiting, events, results))
+    tables: list[Table] = []
+    if lab.profile and profile.missing() is None:
+        lab.say("  a profile of ours")
+        missed += lab.attempt(US, partial(_profile, lab, waiting, events, tables))
     names = [peer.name for peer in peers]
     return Section(
         "f. Long-poll",
         f"{waiting:,} users poll, over connections that stay open; memory is counted as for streams. Then {events:,} "
-        "orders "
-        f"change, {_BATCH} in a transaction: each answers one poll, and its client asks again at once. Last, "
-        f"{_CLIENTS} "
-        f"clients ask {_TIMES} times each with `wait=0` and what they know already, and are answered 304; there is "
-        "nothing "
-        "like it elsewhere. Nchan's bridge is not counted.",
+        f"orders change, {_BATCH} in a transaction: each answers one poll, and its client asks again at once. Last, "
+        f"{_CLIENTS} clients ask {_TIMES} times each with `wait=0` and what they know already, and are answered 304; "
+        "there is nothing like it elsewhere. Nchan's bridge is not counted.",
         [
             Table(
                 "Polls",
@@ -66,7 +68,8 @@ def run(lab: Lab) -> Section:
                     ]
                     for name in names
                 ],
-            )
+            ),
+            *tables,
         ],
         missed=missed,
     )
@@ -78,14 +81,27 @@ def _measure(lab: Lab, peer_class: type[Peer], waiting: int, events: int, result
     raise_descriptor_limit(waiting)
     with running(peer_class(lab)) as peer:
         with lab.fleet() as fleet:
-            missed = _wait_and_answer(lab, peer, fleet, waiting, events, results)
+            tally = _wait(lab, peer, fleet, waiting, results)
+            missed = _answer(lab, peer, fleet, tally, waiting, events, results)
         if isinstance(peer, Ours):
             with lab.fleet() as fleet:
                 _answer_at_once(lab, peer, fleet, results)
     return missed
 
 
-def _wait_and_answer(lab: Lab, peer: Peer, fleet: Fleet, waiting: int, events: int, results: Results) -> int:
+def _profile(lab: Lab, waiting: int, events: int, tables: list[Table]) -> int:
+    """Adds a table; how many events were missed."""
+    results = Results()
+    with running(Ours(lab)) as peer, lab.fleet() as fleet:
+        tally = _wait(lab, peer, fleet, waiting, results)
+        with profile.taken_of(peer.server[0], lab.folder, lab.other_core) as taken:
+            missed = _answer(lab, peer, fleet, tally, waiting, 3 * events, results)
+    tables.append(taken.table(f"{US}, polls that an event answers", "answer", results.median(US, "µs")))
+    return missed
+
+
+def _wait(lab: Lab, peer: Peer, fleet: Fleet, waiting: int, results: Results) -> Tally:
+    """All of them, and each of their orders has changed once (see `Crowd.settle`)."""
     name, tally = peer.name, Tally("poll")
     # Ours begin with a snapshot, and wait after it.
     at_first = 1 if isinstance(peer, Ours) else 0
@@ -101,22 +117,37 @@ def _wait_and_answer(lab: Lab, peer: Peer, fleet: Fleet, waiting: int, events: i
     base_bytes = peer.rss_bytes()
     let_in(_FIRST, waiting)
     results.add(name, "KB", (peer.rss_bytes() - base_bytes) / 1024 / (waiting - _FIRST))
-    cpu_s, began, before = peer.cpu_s(), time.monotonic(), tally.answers
-    assert peer.orders is not None
-    options = ("--count", events, "--orders", waiting, "--batch", _BATCH)
-    writer = peer.orders.writer(lab.folder, lab.other_core, *options)
-    fleet.turn_until(lambda: writer.is_over and tally.events >= events, 60.0)
-    writer.finish()
+    if missing := _change(lab, peer, fleet, tally, waiting, waiting, batch=waiting):
+        raise Trouble(f"{name}: {missing} of {waiting} polls were not answered")
+    return tally
+
+
+def _answer(lab: Lab, peer: Peer, fleet: Fleet, tally: Tally, waiting: int, events: int, results: Results) -> int:
+    """How many events were missed."""
+    name, before = peer.name, tally.answers
+    cpu_s, began = peer.cpu_s(), time.monotonic()
+    missing = _change(lab, peer, fleet, tally, events, waiting, batch=_BATCH)
     answered = tally.answers - before
     if not answered:
         raise Trouble(f"{name}: no poll was answered")
     results.add(name, "µs", (peer.cpu_s() - cpu_s) * 1e6 / answered)
     results.add(name, "per s", answered / (time.monotonic() - began))
     if isinstance(peer, Ours):
-        return abs(events - tally.events) + tally.lost + tally.repeated
-    if tally.events < events:
-        lab.say(f"  {name}: {events - tally.events} of {events} events did not come")
+        return abs(missing) + tally.lost + tally.repeated
+    if missing > 0:
+        lab.say(f"  {name}: {missing} of {events} events did not come")
     return 0
+
+
+def _change(lab: Lab, peer: Peer, fleet: Fleet, tally: Tally, changes: int, orders: int, *, batch: int) -> int:
+    """Changes orders of those who poll, and waits for the answers; how many events are missing."""
+    assert peer.orders is not None
+    tally.events = 0
+    options = ("--count", changes, "--orders", orders, "--batch", batch)
+    writer = peer.orders.writer(lab.folder, lab.other_core, *options)
+    fleet.turn_until(lambda: writer.is_over and tally.events >= changes, 60.0)
+    writer.finish()
+    return changes - tally.events
 
 
 def _answer_at_once(lab: Lab, peer: Ours, fleet: Fleet, results: Results) -> None:
