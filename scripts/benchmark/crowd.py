@@ -44,8 +44,12 @@ class Crowd:
         raise_descriptor_limit(len(self.streams) + len(names))
         added = self._peer.streams(names, self.tally, first=len(self.streams))
         self.streams += added
+        again = self._peer.is_asked_again
+        for stream in added:
+            stream.returns = again
         self.fleet.add(added)
-        if not self.fleet.turn_until(lambda: self.is_live or self.tally.errors > 0, _OPENING_S) or not self.is_live:
+        self.fleet.turn_until(lambda: self.is_live or (self.tally.errors > 0 and not again), _OPENING_S)
+        if not self.is_live:
             raise Trouble(f"{self._peer.name}: {self.live} of {len(self.streams)} streams are open: {self._why()}")
 
     def say(self, line: str) -> None:

@@ -32,6 +32,8 @@ class Peer(ABC):
     # Python packages that it needs.
     modules: ClassVar[tuple[str, ...]] = ()
     stream_class: ClassVar[type[PlainStream]] = PlainStream
+    # Whether it answers some of many that come at once with a 502: they ask again.
+    is_asked_again: ClassVar[bool] = False
     target: Target
 
     def __init__(self, lab: Lab) -> None:

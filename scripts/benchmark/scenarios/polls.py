@@ -96,7 +96,7 @@ def _profile(lab: Lab, waiting: int, events: int, tables: list[Table]) -> int:
         tally = _wait(lab, peer, fleet, waiting, results)
         with profile.taken_of(peer.server[0], lab.folder, lab.other_core) as taken:
             missed = _answer(lab, peer, fleet, tally, waiting, 3 * events, results)
-    tables.append(taken.table(f"{US}, polls that an event answers", "answer", results.median(US, "µs")))
+    tables.append(taken.table(f"{US}, answered polls", "answer", results.median(US, "µs")))
     return missed
 
 
