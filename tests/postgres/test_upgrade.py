@@ -1,5 +1,5 @@
-"""A database that an earlier version made and filled: what is there stays as it was, and whoever still runs that version
-goes on with it."""
+"""A database that an earlier version made and filled: what is there stays as it was, and whoever still runs that
+version goes on with it."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ RIGHTS = f"""
 grant usage on schema orderstream to {SERVICE};
 grant select, delete on orderstream.outbox to {SERVICE};
 grant select, insert, delete on orderstream.events to {SERVICE};
-grant execute on function orderstream.rfc3339(timestamptz), orderstream.remaining(text, text, numeric, numeric) to {SERVICE};
+grant execute on function orderstream.rfc3339, orderstream.remaining to {SERVICE};
 """
 # As that version's `number` did.
 NUMBER = """
