@@ -20,12 +20,14 @@ _TLS = (
 _WRITES = (
     "**Order writes.** On a fast disk an update without triggers is some 25 µs of its backend's CPU. Triggers that "
     "are called and do nothing make that 45, which is 0.55 × already; one that inserts a constant into a table with "
-    "the outbox's indexes 66; ours, with the event's JSON, 108: [0013](decisions/0013-cheaper-order-path.md) has the "
-    "parts. What every commit of NOTIFY waits for, its lock, costs little where a flush does."
+    "the outbox's indexes 66; ours 84: [0013](decisions/0013-cheaper-order-path.md) and "
+    "[0015](decisions/0015-text-when-read.md) have the parts. With 32 writers each takes more than twice that, as an "
+    "update without triggers does: their sessions share the processor's caches. What every commit of NOTIFY waits for, "
+    "its lock, costs little where a flush does."
 )
 _BULK = (
-    "**Bulk update.** A row of the outbox, with its JSON and its indexes, is more to write than the order itself: "
-    "[0013](decisions/0013-cheaper-order-path.md). What others wait for meanwhile is the disk, which gets all of it "
+    "**Bulk update.** A row of the outbox with its three indexes is more to write than the order itself: "
+    "[0015](decisions/0015-text-when-read.md). What others wait for meanwhile is the disk, which gets all of it "
     "at once: their orders' own commits are behind the same flush ([0011](decisions/0011-fair-shares.md))."
 )
 _STORM = (
