@@ -28,6 +28,8 @@ grant select on orderstream.migrations to orderstream_service;
 grant select, delete on orderstream.outbox, orderstream.events to orderstream_service;
 grant select on orderstream.outbox_rows to orderstream_service;
 grant select, insert on orderstream.event_rows to orderstream_service;
+-- What still runs the version before writes here.
+grant insert on orderstream.events to orderstream_service;
 grant select, insert, delete on orderstream.checkpoints to orderstream_service;
 
 -- On a new timeline the sequencer renews the epoch before it numbers anything.
@@ -43,7 +45,9 @@ grant execute on function
     orderstream.order_json(text, text, text, text, text, text, text, text, text, numeric, numeric, numeric, numeric,
                            numeric, numeric, text, text, text, bigint, timestamptz, timestamptz),
     orderstream.execution_json(text, text, text, text, numeric, numeric, text, text, timestamptz),
-    orderstream.change_text(orderstream.order_change, timestamptz, text)
+    orderstream.event_text(text, orderstream.order_change, timestamptz, text),
+    orderstream.change_text(orderstream.order_change, timestamptz, text),
+    orderstream.large_change_text(orderstream.order_change, timestamptz, text)
     to orderstream_service;
 
 -- The canary's order, and no other. Its owner must then be let into orders:

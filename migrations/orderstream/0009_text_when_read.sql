@@ -1,10 +1,31 @@
--- An order's change waits and is kept as its columns, and becomes JSON when it is read: what an order's own transaction writes is
--- half as long, and what makes the text is made ready once for many events. See docs/decisions/0015-text-when-read.md.
+-- An order's change waits and is kept as its columns, and becomes JSON when it is read: what an order's own transaction
+-- writes is half as long, and what makes the text is made ready once for many events. See
+-- docs/decisions/0015-text-when-read.md.
 --
--- `outbox` and `events` stay what they were, with the text in `body`: whoever reads them, and a process of the version before, need
--- not know. The rows are in tables of their own. The law, and the care about search paths, are those of 0002_triggers.sql.
+-- `outbox` and `events` stay what they were, with the text in `body`: whoever reads them, a process of the version before,
+-- and a trigger of that version that is under way, need not know. The rows are in tables of their own. The law, and the
+-- care about search paths, are those of 0002_triggers.sql.
 
 set local search_path = pg_catalog, pg_temp;
+
+-- First both locks, the one that orders wait for last and for a moment only; who does not get it lets go of the other:
+-- a sequencer that runs takes them the other way round.
+do $$
+begin
+    for attempt in 1 .. 60 loop
+        begin
+            perform set_config('lock_timeout', '1s', true);
+            lock table orderstream.events in access exclusive mode;
+            perform set_config('lock_timeout', '100ms', true);
+            lock table orderstream.outbox in access exclusive mode;
+            return;
+        exception when lock_not_available then
+            perform pg_sleep(0.05);
+        end;
+    end loop;
+    raise exception 'orderstream.outbox or orderstream.events is held by a long transaction'
+        using errcode = 'lock_not_available';
+end $$;
 
 -- What of an order is told, and how it came to that.
 create type orderstream.order_change as (
@@ -29,15 +50,32 @@ return '{"order":' || orderstream.order_json(
        || ',"written_at":' || to_json(orderstream.rfc3339(written_at))
        || coalesce(',"check":' || checked, '') || '}';
 
--- First what no order waits for: readers may hold it for long.
+-- The same of a large one: what is stored compressed or elsewhere is fetched once, and not for each field.
+create function orderstream.large_change_text(change orderstream.order_change, written_at timestamptz, checked text)
+returns text
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+    return orderstream.change_text(change, written_at, checked);
+end $$;
+
+create function orderstream.event_text(
+    body text, change orderstream.order_change, written_at timestamptz, checked text
+) returns text
+language sql stable parallel safe
+return case
+        when body is not null then body
+        when pg_column_compression(change) is null and pg_column_size(change) < 2000
+        then orderstream.change_text(change, written_at, checked)
+        else orderstream.large_change_text(change, written_at, checked) end;
+
 alter table orderstream.events rename to event_rows;
 alter table orderstream.event_rows
     alter body drop not null, add column change orderstream.order_change, add column checked text;
-comment on column orderstream.event_rows.body is 'the event''s data, finished JSON on one line; null where "change" has it';
+comment on column orderstream.event_rows.body is 'finished JSON on one line; null where "change" has what it is made of';
 comment on column orderstream.event_rows.checked is 'what a check says of "change", JSON';
 
 create view orderstream.events as
-select position, user_id, seq, epoch, event, coalesce(body, orderstream.change_text(change, written_at, checked)) as body,
+select position, user_id, seq, epoch, event, orderstream.event_text(body, change, written_at, checked) as body,
        written_at, sequenced_at, order_id
 from orderstream.event_rows;
 
@@ -54,12 +92,22 @@ for each row execute function orderstream.keep_event();
 
 alter table orderstream.outbox rename to outbox_rows;
 alter table orderstream.outbox_rows alter body drop not null, add column change orderstream.order_change;
-comment on column orderstream.outbox_rows.body is 'the event''s data, finished JSON on one line; null where "change" has it';
+comment on column orderstream.outbox_rows.body is 'finished JSON on one line; null where "change" has what it is made of';
 
 create view orderstream.outbox as
-select id, xid, user_id, event, coalesce(body, orderstream.change_text(change, written_at, null)) as body,
-       written_at, order_id
+select id, xid, user_id, event, orderstream.event_text(body, change, written_at, null) as body, written_at, order_id
 from orderstream.outbox_rows;
+
+-- An order's statement that waited for us goes on with the function that it had begun with.
+create function orderstream.keep_change() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    insert into orderstream.outbox_rows (xid, user_id, order_id, event, body, written_at)
+    values (new.xid, new.user_id, new.order_id, new.event, new.body, new.written_at);
+    return new;
+end $$;
+create trigger keep_change instead of insert on orderstream.outbox
+for each row execute function orderstream.keep_change();
 
 -- And whoever was let in still is, until config/grants.sql has been run again.
 do $$
@@ -68,14 +116,15 @@ declare
 begin
     for held in
         select made.name, r.rolname as role, lower(a.privilege_type) as privilege
-        from (values ('outbox', 'orderstream.outbox_rows'::regclass), ('events', 'orderstream.event_rows')) as made (name, rows)
+        from (values ('outbox', 'orderstream.outbox_rows'::regclass), ('events', 'orderstream.event_rows'))
+                 as made (name, rows)
              join pg_class c on c.oid = made.rows cross join aclexplode(c.relacl) a join pg_roles r on r.oid = a.grantee
         where r.oid <> c.relowner and a.privilege_type in ('SELECT', 'INSERT', 'DELETE')
     loop
         execute format('grant %s on orderstream.%I to %I', held.privilege, held.name, held.role);
         execute format(
-            'grant execute on function orderstream.change_text, orderstream.order_json, orderstream.remaining, '
-            'orderstream.rfc3339 to %I', held.role);
+            'grant execute on function orderstream.event_text, orderstream.change_text, orderstream.large_change_text, '
+            'orderstream.order_json, orderstream.remaining, orderstream.rfc3339 to %I', held.role);
     end loop;
 end $$;
 
@@ -120,7 +169,9 @@ begin
                        coalesce(
                            said.type,
                            orderstream.exec_type(
-                               o.status::text, n.status::text, o.filled_quantity::numeric,
+                               o.status::text, n.status::text,
+                               -- Nothing was traded where it came from another user.
+                               case when o.id is null then n.filled_quantity else o.filled_quantity end::numeric,
                                n.filled_quantity::numeric,
                                (n.quantity, said.cash, n.price, n.stop_price, n.order_type, n.time_in_force)
                                    is not distinct from
@@ -143,12 +194,12 @@ begin
                o.order_type, o.time_in_force, o.platform, o.quantity, was.cash, o.price, o.stop_price,
                o.filled_quantity, o.average_price, o.status, o.reason_code, o.reason, o.version, o.created_at,
                o.updated_at)
-          and orderstream.can_be_told(coalesce(n.user_id, o.user_id)::text);
+          and coalesce(n.id, o.id) is not null and orderstream.can_be_told(coalesce(n.user_id, o.user_id)::text);
     else
         insert into orderstream.outbox_rows (xid, user_id, order_id, event, body, written_at)
         select pg_current_xact_id(), o.user_id::text, o.id::text, 'order-removed',
                '{"order_id":' || to_json(o.id::text) || '}', written
-        from old_rows o where orderstream.can_be_told(o.user_id::text);
+        from old_rows o where o.id is not null and orderstream.can_be_told(o.user_id::text);
     end if;
     if found and not orderstream.awake() then
         perform orderstream.ring();

@@ -141,6 +141,14 @@ def test_change_of_user_removes_it_from_one_and_gives_it_to_the_other(at: cursor
     assert (given[2]["order"]["id"], given[2]["previous_status"]) == (order_id, None)
 
 
+def test_a_filled_order_that_changes_its_user_is_told_as_no_trade(at: cursor) -> None:
+    """Nothing was traded by that."""
+    order_id = insert_order(at, "ann", status="partially_filled", filled_quantity=4)
+    clear(at)
+    change(at, order_id, user_id="bob")
+    assert outbox(at)[1][2]["exec_type"] == "restated"
+
+
 def test_change_of_id_removes_the_old_and_gives_the_new(at: cursor) -> None:
     """To clients another id is another order."""
     order_id = insert_order(at, "ann")

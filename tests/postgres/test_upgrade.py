@@ -2,14 +2,17 @@
 version goes on with it."""
 
 import re
+import threading
 from collections.abc import Callable
 
+import psycopg2
 import pytest
 
 from orderstream.postgres import migrations
 from tests.postgres.feed import insert_execution, insert_order, opened, run
-from tests.postgres.roles import OWNER, SERVICE, as_role, create_roles
+from tests.postgres.roles import GRANTS, OWNER, SERVICE, as_role, create_roles
 from tests.postgres.servers import TestServer
+from tests.waiting import eventually
 
 BEFORE_TEXT_WHEN_READ = 8
 RIGHTS = f"""
@@ -71,6 +74,8 @@ def test_processes_of_the_version_before_go_on_until_they_are_replaced(earlier: 
         insert_order(at, "ann")
         migrations.apply(earlier)
         insert_order(at, "ann", symbol="B")
+    run(service, "select body from orderstream.outbox")
+    run(earlier, GRANTS.read_text(encoding="utf-8"))
     run(service, NUMBER)
     run(service, "delete from orderstream.outbox where id = (select min(id) from orderstream.outbox)")
     [(waiting,)] = run(service, "select body from orderstream.outbox")
@@ -80,6 +85,50 @@ def test_processes_of_the_version_before_go_on_until_they_are_replaced(earlier: 
     assert numbered[1][1] == f'{waiting[:-1]},"check":{{"verdict":"odd"}}}}'
     run(service, "delete from orderstream.events where seq = 1")
     assert run(service, "select count(*) from orderstream.events") == [(1,)]
+
+
+async def test_orders_are_written_while_the_migration_waits_and_runs(earlier: str) -> None:
+    """None fails, also one whose statement waits for it; and none waits as long as it does, for a transaction that is
+    open meanwhile or for a reader of the events. Whatever is written is there, as text."""
+    done, failed = threading.Event(), list[psycopg2.Error]()
+
+    def write(user_id: str) -> None:
+        with opened(earlier) as session, session.cursor() as at:
+            while not done.is_set():
+                try:
+                    insert_order(at, user_id)
+                except psycopg2.Error as error:
+                    failed.append(error)
+
+    def count() -> int:
+        [(written,)] = run(earlier, "select count(*) from public.orders")
+        return int(written)
+
+    with opened(earlier, autocommit=False) as order, opened(earlier, autocommit=False) as reader:
+        insert_order(order.cursor(), "ann")
+        reader.cursor().execute("select count(*) from orderstream.events")
+        writers = [threading.Thread(target=write, args=(f"u{number}",)) for number in range(4)]
+        migrating = threading.Thread(target=migrations.apply, args=(earlier,))
+        for thread in (*writers, migrating):
+            thread.start()
+        await _is_waited_for(earlier, "events")
+        reader.commit()
+        await _is_waited_for(earlier, "outbox")
+        before = count()
+        await eventually(lambda: count() > before + 20)
+        order.commit()
+        migrating.join()
+        await eventually(lambda: run(earlier, "select 1 from orderstream.outbox_rows where body is null limit 1"))
+        done.set()
+        for thread in writers:
+            thread.join()
+    assert failed == []
+    assert run(earlier, "select count(*), count(body) from orderstream.outbox") == [(count(), count())]
+
+
+async def _is_waited_for(dsn: str, table: str) -> None:
+    waiting = "select 1 from pg_locks where not granted and mode = 'AccessExclusiveLock' and relation = %s::regclass"
+    await eventually(lambda: run(dsn, waiting, (f"orderstream.{table}",)))
 
 
 def _timeless(body: str) -> str:
