@@ -137,6 +137,12 @@ async def connected(page: Page, state: str = "live") -> None:
     await page.locator(f".connection[data-state={state}]").wait_for()
 
 
+async def back_online(page: Page) -> None:
+    """As a browser tells a page that its network is back. By itself the page asks within half a minute, and for the
+    stream in some seconds after that."""
+    await page.evaluate("dispatchEvent(new Event('online'))")
+
+
 async def shows(page: Page, table: Table, user: str) -> None:
     """Waits until the page shows exactly what the database holds of the user."""
     await _until_none(lambda: _difference(page, table, user))

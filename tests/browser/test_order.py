@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.site import PHONE, DemoService, Table, connected, device, signed_in, table
+from tests.browser.site import PHONE, DemoService, Table, back_online, connected, device, signed_in, table
 from tests.clients.chromium import launched
 from tests.proxy import Proxy
 
@@ -61,6 +61,7 @@ async def test_order_is_looked_up_when_the_network_is_back(page: Page, proxy: Pr
     await expect(page.locator(".missing")).to_have_text("That cannot be looked up at the moment.")
     await expect(page.locator(".detail h1")).to_have_text("Buy AAPL")
     await proxy.mend()
+    await back_online(page)
     await connected(page)
     await expect(page.locator(".timeline li").first).to_contain_text("Accepted")
     await expect(page.locator(".missing")).to_be_empty()
