@@ -45,6 +45,7 @@ _NOT_READY = (
     psycopg2.errors.UndefinedFunction,
     # A restore makes the tables before their constraints.
     psycopg2.errors.InvalidColumnReference,
+    psycopg2.errors.ObjectNotInPrerequisiteState,
     psycopg2.errors.InvalidSchemaName,
     psycopg2.errors.InsufficientPrivilege,
 )
@@ -53,7 +54,9 @@ _NOT_READY = (
 PREPARE = (
     "set jit = off; set search_path = pg_catalog, pg_temp; set default_transaction_isolation = 'read committed';"
     # Sessions of ours listen, for as long as nothing happens. The leader's has a limit of its own.
-    "set idle_session_timeout = 0"
+    "set idle_session_timeout = 0;"
+    # A time is the same to the microsecond in all of them.
+    "set extra_float_digits = 1"
 )
 
 
@@ -64,12 +67,10 @@ async def translated(work: Awaitable[T]) -> T:
     except psycopg2.DataError as error:
         # The only text of a client's that reaches a query are ids and page keys.
         raise NotAValue(_line(error)) from error
+    except _NOT_READY as error:
+        raise DatabaseUnavailable(f"the database is not ready: {_line(error)}") from error
     except _UNAVAILABLE as error:
         raise DatabaseUnavailable(f"the database does not answer: {_line(error)}") from error
-    except psycopg2.ProgrammingError as error:
-        if isinstance(error, _NOT_READY):
-            raise DatabaseUnavailable(f"the database is not ready: {_line(error)}") from error
-        raise
 
 
 def _line(error: BaseException) -> str:

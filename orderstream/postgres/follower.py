@@ -37,6 +37,9 @@ _HANDOVER_S = 0.01
 _HANDOVER_TURNS = 100
 _PAGE_EVENTS = 1000
 
+# When it was written, its user, and its number: one statement's events were all written at once.
+_Mark = tuple[float, str, int]
+
 
 class Follower:
     """One per process; the sequencer of the same process may hand its batches over directly."""
@@ -64,16 +67,21 @@ class Follower:
         self._probe_s = probe_s
         self._timeout_s = timeout_s
         self._position: int | None = None  # None: nothing was read yet, or what was is not there any more
-        # When the event there was written, if that is known.
-        self._written_at: float | None = None
+        # What tells the event there, if that is known, from any other that could have its position.
+        self._mark: _Mark | None = None
         # When the epoch that was read last began.
         self._began_at = 0.0
+        # That of the event that was published last, which may not have been read.
+        self._epoch: str | None = None
         # An epoch that promised what is not there any more: it is over before anything else is read, or shown.
         self._broken: str | None = None
         self._session: LastingSession | None = None
         self._holds_ears = False
         # Something was numbered, or may be from now on, that nobody tells us of.
         self._behind = False
+        # How often what is handed over came to be in doubt, and how many of these a read has settled: in between it
+        # may stand where something else stood.
+        self._doubts = self._doubts_settled = 0
         self.connected = asyncio.Event()
         self._failure = "there was no connection yet"
 
@@ -101,11 +109,13 @@ class Follower:
         return self._position or 0
 
     def take(self, batch: Sequence[SequencedEvent]) -> None:
-        """Events straight from this process's sequencer; what does not follow is read."""
+        """Events straight from this process's sequencer, none where it begins to lead; what does not follow is read."""
         permitted = self._permitted is None or self._permitted.is_set()
-        if permitted and batch and batch[0].position == self._next_position:
+        doubted = self._doubts != self._doubts_settled
+        if permitted and not doubted and batch and batch[0].position == self._next_position:
             self._publish(batch)
         else:
+            self._doubts += 1
             self.look()
 
     def look(self) -> None:
@@ -191,21 +201,24 @@ class Follower:
     async def _read(self, session: Session, first: str = "") -> bool:
         """Publishes a page of what is new; says whether there may be more. `first` runs in the same round trip."""
         if self._broken is not None:
-            await session.fetch(query("renounce_epoch"), {"epoch": self._broken})
+            if renewed := await session.fetch(query("renounce_epoch"), {"epoch": self._broken}):
+                _log.warning("epoch-renewed", epoch=renewed[0][0])
             self._broken = None
-        asked_after, written_at = self._position, self._written_at
+        asked_after, mark, doubts = self._position, self._mark, self._doubts
         after = 2**62 if asked_after is None else asked_after
         rows = await session.fetch(first + query("follow"), {"after": after, "max_events": _PAGE_EVENTS})
         if not rows:
             raise DatabaseUnavailable("there is no epoch: a restore may be under way")
-        epoch, began_at, head, found_at = rows[0][:4]
-        batch = [SequencedEvent(*row[4:]) for row in rows if row[4] is not None]
+        epoch, began_at, head, written_at = rows[0][:4]
+        found = None if written_at is None else tuple(rows[0][3:6])
+        batch = [SequencedEvent(*row[6:]) for row in rows if row[6] is not None]
         if asked_after is None:
-            self._position, self._written_at = head, found_at
-        elif head < asked_after or (None not in (found_at, written_at) and found_at != written_at):
+            self._position, self._mark = head, found
+        elif head < asked_after or (None not in (found, mark) and found != mark):
             self._set_back(epoch, began_at, head)
             return True
-        else:
+        self._doubts_settled = doubts
+        if asked_after is not None:
             for number, turn in enumerate(turns(batch)):
                 if number:
                     await asyncio.sleep(0)
@@ -222,8 +235,8 @@ class Follower:
         """Restored, or a crash that lost what was promised: the numbers that clients know will be given out again, or
         were, for other events. Nothing is shown until there is a new epoch; there is one if it began after ours."""
         _log.error("events-set-back", position=self._position, head=head)
-        self._position = self._written_at = None
-        self._broken = epoch if began_at <= self._began_at else None
+        self._position = self._mark = None
+        self._broken = epoch if began_at <= self._began_at or epoch == self._epoch else None
         self._publisher.forget()
 
     def _publish(self, batch: Sequence[SequencedEvent]) -> None:
@@ -233,7 +246,9 @@ class Follower:
             # Retention overtook us: what was missed is read from the table, or reset, by each delivery.
             _log.error("events-missed", expected=self._next_position, found=batch[0].position)
             self._publisher.forget()
-        self._position, self._written_at = batch[-1].position, batch[-1].written_at
+        last = batch[-1]
+        self._position, self._epoch = last.position, last.epoch
+        self._mark = last.written_at, last.user_id, last.seq
         # Before it is sent, or the time of sending would count as the way here.
         self._meter.followed(batch)
         self._publisher.publish(batch)

@@ -62,9 +62,9 @@ class SequencerSettings(msgspec.Struct, frozen=True):
 
 
 class Sequencer:
-    """Runs in every process, leads in one. `handover` gets each batch right after its commit, and `turned` is called
-    when it is `settled`, and when it leads no more: what it numbered last may not have been handed over, others' never
-    is."""
+    """Runs in every process, leads in one. `handover` gets each batch right after its commit, and an empty one when it
+    begins to lead: what comes may not follow what it handed over before. `turned` is called when it is `settled`, and
+    when it leads no more: what it numbered last may not have been handed over, others' never is."""
 
     def __init__(
         self,
@@ -172,6 +172,7 @@ class Sequencer:
         judge = Judge(self._meter)
         [(rings,)] = await session.fetch("select orderstream.doorbell_enabled()")
         self.leading = True
+        self._handover([])
         self._meter.took_over()
         _log.info("leadership-taken", doorbell=rings)
         longest_silence_s = self._settings.safety_net_s + self._settings.query_timeout_s

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
 
 import psycopg2
 import pytest
@@ -17,11 +19,18 @@ from orderstream.postgres.sequencer import Sequencer, SequencerSettings
 from orderstream.postgres.watching import MOST_UNHEARD
 from tests.postgres.feed import CountingMeter, committed_events, insert_order, opened, run, sequencing
 from tests.postgres.publishing import Recorder, following
+from tests.postgres.servers import TestServer
 from tests.services import PATIENCE_S
 from tests.waiting import eventually
 
 SESSION = "from pg_stat_activity where application_name = 'orderstream follower' and datname = current_database()"
 TERMINATE = f"select pg_terminate_backend(pid) {SESSION}"
+TERMINATE_SEQUENCER = TERMINATE.replace("follower", "sequencer")
+SET_BACK_TO_4 = "; ".join(
+    f"delete from orderstream.{what}"
+    for what in ("outbox_rows", "checkpoints where position > 4", "event_rows where position > 4")
+)
+NUMBERED_ANEW_FROM_5 = "update orderstream.event_rows set written_at = now() where position > 4"
 # It has looked since the newest event was written.
 IS_IDLE = f"select 1 {SESSION} and state = 'idle' and query_start > (select max(written_at) from orderstream.events)"
 
@@ -59,6 +68,22 @@ def commit(dsn: str, first: int, count: int = 1, *, notify: bool = True) -> list
         {"first": first, "last": first + count - 1, "notify": notify},
     )
     return [event for event in committed_events(dsn) if event.position >= first]
+
+
+@asynccontextmanager
+async def cut_off(database: str, follower: Follower, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """It has no session inside."""
+    back, open_lasting = asyncio.Event(), follower_module.open_lasting
+
+    async def open_later(*args: Any, **kwargs: Any) -> Any:
+        await back.wait()
+        return await open_lasting(*args, **kwargs)
+
+    monkeypatch.setattr(follower_module, "open_lasting", open_later)
+    run(database, TERMINATE)
+    await eventually(lambda: not follower.connected.is_set())
+    yield
+    back.set()
 
 
 async def test_it_begins_at_the_newest_event(database: str, recorder: Recorder, follower: Follower) -> None:
@@ -171,7 +196,7 @@ async def test_leader_alone_is_handed_its_events_and_notifies_nobody(
 ) -> None:
     """Until another process is there, which then hears of each. Who leads no more is told like others, at once."""
     there = Recorder()
-    async with handing_over(database, recorder, safety_net_s=0.1) as sequencer, listening(database) as told:
+    async with handing_over(database, recorder, safety_net_s=0.1) as process, listening(database) as told:
         await eventually(lambda: run(database, EARS_HELD) == [(0,)])
         insert_order(at, "ann")
         await eventually(lambda: recorder.positions == [1])
@@ -186,7 +211,7 @@ async def test_leader_alone_is_handed_its_events_and_notifies_nobody(
         insert_order(at, "ann")
         await eventually(lambda: recorder.positions == [1, 2, 3])
         assert told() == []
-        sequencer.cancel()
+        process.leading.cancel()
         await eventually(lambda: run(database, EARS_HELD) == [(1,)])
         async with sequencing(database):
             insert_order(at, "ann")
@@ -225,8 +250,13 @@ async def test_probe_that_is_interrupted_is_no_lost_connection(database: str, re
     assert meter.counts["database_error"] == 0
 
 
+class Process(NamedTuple):
+    follower: Follower
+    leading: asyncio.Task[None]
+
+
 @asynccontextmanager
-async def handing_over(database: str, recorder: Recorder, *, safety_net_s: float) -> AsyncIterator[asyncio.Task[None]]:
+async def handing_over(database: str, recorder: Recorder, *, safety_net_s: float) -> AsyncIterator[Process]:
     """A process's follower and sequencer, which leads, and is settled 5 s and `safety_net_s` later."""
     follower = Follower(
         database,
@@ -244,7 +274,7 @@ async def handing_over(database: str, recorder: Recorder, *, safety_net_s: float
     async with following(follower):
         leading = asyncio.create_task(sequencer.run())
         await eventually(lambda: sequencer.leading)
-        yield leading
+        yield Process(follower, leading)
     leading.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await leading
@@ -318,6 +348,122 @@ async def test_table_set_back_is_noticed_where_others_have_its_numbers(
         commit(database, 5, 8)
         await eventually(lambda: recorder.epochs[-1] != told)
     assert (recorder.forgot, recorder.positions) == (1, list(range(1, 10)))
+
+
+@pytest.mark.parametrize(
+    ("happened", "newest"),
+    [
+        pytest.param(SET_BACK_TO_4, 4, id="its process numbers anew"),
+        pytest.param(NUMBERED_ANEW_FROM_5, 9, id="another process has numbered anew"),
+    ],
+)
+async def test_table_set_back_is_noticed_although_the_sequencer_was_back_first(
+    database: str, at: cursor, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, happened: str, newest: int
+) -> None:
+    """What it hands over does not lead past what stands where something else stood."""
+    async with handing_over(database, recorder, safety_net_s=0.1) as process:
+        for number in range(1, 10):
+            insert_order(at, "ann")
+            await eventually(lambda: len(recorder.events) == number)  # noqa: B023
+        told = recorder.epochs[-1]
+        async with cut_off(database, process.follower, monkeypatch):
+            run(database, f"{happened}; {TERMINATE_SEQUENCER}")
+            for number in range(newest + 1, 15):
+                insert_order(at, "ann")
+                await eventually(lambda: len(committed_events(database)) == number)  # noqa: B023
+        await eventually(lambda: recorder.epochs[-1] != told)
+    assert (recorder.forgot, recorder.positions) == (1, list(range(1, 10)))
+
+
+async def test_what_its_process_numbers_is_told_while_it_has_no_session(
+    database: str, at: cursor, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever leads on has seen that nothing stands where something else stood."""
+    async with handing_over(database, recorder, safety_net_s=0.1) as process:
+        insert_order(at, "ann")
+        await eventually(lambda: recorder.positions == [1])
+        async with cut_off(database, process.follower, monkeypatch):
+            insert_order(at, "ann")
+            await eventually(lambda: recorder.positions == [1, 2])
+
+
+async def test_table_set_back_ends_an_epoch_that_was_handed_over_and_never_read(
+    database: str, recorder: Recorder, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session was away when the epoch began."""
+    async with following(follower):
+        commit(database, 1, 9)
+        await eventually(lambda: len(recorder.events) == 9)
+        async with cut_off(database, follower, monkeypatch):
+            run(database, "select orderstream.new_epoch()")
+            follower.take(commit(database, 10, 5, notify=False))
+            told = recorder.events[-1].epoch
+            run(database, "delete from orderstream.events where position > 11")
+        await eventually(lambda: recorder.epochs[-1] not in (recorder.epochs[0], told))
+    assert (recorder.forgot, recorder.positions) == (1, list(range(1, 15)))
+
+
+async def test_table_set_back_is_noticed_where_an_event_of_the_same_statement_stands(
+    database: str, recorder: Recorder, follower: Follower
+) -> None:
+    """Both were written at once: they are told from each other by their users and numbers."""
+    async with following(follower):
+        commit(database, 1, 9)
+        await eventually(lambda: len(recorder.events) == 9)
+        told = recorder.epochs[-1]
+        run(database, "update orderstream.event_rows set user_id = 'bob', seq = 1 where position = 9")
+        run(database, "select pg_notify('orderstream_events', '10')")
+        await eventually(lambda: recorder.epochs[-1] != told)
+    assert recorder.forgot == 1
+
+
+async def test_times_are_compared_whole_whatever_a_session_is_told_of_its_digits(
+    database: str, recorder: Recorder, follower: Follower
+) -> None:
+    """The one that hands over and the one that reads may have been begun under different settings."""
+    async with following(follower):
+        commit(database, 1)
+        await eventually(lambda: recorder.events)
+        name = "do $$ begin execute format('alter database %I set extra_float_digits = -3', current_database()); end $$"
+        run(database, name)
+        run(database, TERMINATE)
+        await eventually(lambda: not follower.connected.is_set())
+        await eventually(follower.connected.is_set)
+    assert recorder.forgot == 0
+
+
+async def test_no_epoch_is_begun_in_tables_that_are_being_restored(
+    postgres: TestServer, database: str, recorder: Recorder
+) -> None:
+    """A dump's rows come before its keys and its next ids: a row of ours would take the id of one, be none that is
+    in force, and break the restore."""
+    run(database, "select orderstream.new_epoch('second')")
+    commit(database, 1, 4, notify=False)
+    dumped = subprocess.run(
+        [postgres.bin_path / "pg_dump", "-d", database, "-n", "orderstream"], check=True, capture_output=True, text=True
+    ).stdout
+    follower = Follower(database, recorder, meter := CountingMeter(), probe_s=0.1, timeout_s=PATIENCE_S)
+
+    async def restore(part: str) -> None:
+        command = [postgres.bin_path / "psql", "-q", "-d", database]
+        done = await asyncio.to_thread(subprocess.run, command, input=part, capture_output=True, text=True)
+        assert "ERROR" not in done.stderr
+
+    async with following(follower):
+        commit(database, 5, 6)
+        await eventually(lambda: 10 in recorder.positions)
+        told = recorder.epochs[-1]
+        events_at = dumped.index("COPY orderstream.event_rows ")
+        await restore("drop schema orderstream cascade; " + dumped[:events_at])
+        await eventually(lambda: recorder.forgot)
+        before = meter.counts["database_error"]
+        await eventually(lambda: meter.counts["database_error"] > before + 1)
+        await restore(dumped[events_at:])
+        await eventually(lambda: recorder.epochs[-1] != told)
+    assert run(database, "select id, reason from orderstream.epochs order by id")[1:] == [
+        (2, "second"),
+        (3, "events were set back"),
+    ]
 
 
 async def test_epoch_that_several_find_broken_is_renewed_once(database: str) -> None:
