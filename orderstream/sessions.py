@@ -12,12 +12,12 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from orderstream.core.claims import Identity
 from orderstream.core.cursor import Cursor
 from orderstream.core.devices import Device
-from orderstream.core.groups import Groups
+from orderstream.core.groups import Groups, joined, left, members
 
 SessionKey = tuple[str, str]  # user_id, session_id
 
@@ -112,23 +112,37 @@ class Held(Protocol):
 class Poller(OpenDelivery):
     """A device that polls; its cursor is that of the last answer."""
 
-    __slots__ = ("answered", "held", "idle_since")
+    __slots__ = ("_answered_epoch", "_answered_seq", "_held")
 
     transport = "poll"
 
     def __init__(self, identity: Identity, device: Device) -> None:
         super().__init__(identity, device)
-        # Mostly one.
-        self.held: tuple[Held, ...] = ()
-        self.answered: Cursor | None = None
-        self.idle_since = 0.0
+        self._held: Any = None
+        # The cursor, in less room than as one.
+        self._answered_epoch: str | None = None
+        self._answered_seq = 0
 
     @property
     def cursor(self) -> Cursor | None:
-        return self.answered
+        return None if self._answered_epoch is None else Cursor(self._answered_epoch, self._answered_seq)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it holds no poll."""
+        return self._held is None
+
+    def begin(self, poll: Held) -> None:
+        self._held = joined(self._held, poll)
+
+    def end(self, poll: Held, cursor: Cursor | None) -> None:
+        """`cursor` is what was answered, None where nothing was."""
+        self._held = left(self._held, poll)
+        if cursor is not None:
+            self._answered_epoch, self._answered_seq = cursor
 
     def revoke(self) -> None:
-        for poll in self.held:
+        for poll in members(self._held):
             poll.revoke()
 
 
@@ -148,9 +162,8 @@ class Sessions:
         self._clock = clock
         self._last_number = 0
         self._open: Groups[OpenDelivery] = Groups()
-        self._polling: dict[tuple[str, str, Device], Poller] = {}
-        # Those of `_polling` that hold no poll, the longest idle first.
-        self._idle: dict[Poller, None] = {}
+        # Pollers that hold no poll, and since when, the longest idle first.
+        self._idle: dict[Poller, float] = {}
         self._revoked: dict[SessionKey, float] = {}
         self._unwritten: dict[int, OpenDelivery] = {}
         self._closed: dict[int, None] = {}
@@ -166,29 +179,25 @@ class Sessions:
 
     def begin_poll(self, identity: Identity, device: Device, poll: Held) -> Poller:
         """Enters a poll that is held now, revoked as a stream is. `end_poll` it in any case."""
-        key = (identity.user_id, identity.session_id, device)
-        poller = self._polling.get(key)
+        poller = self._poller(identity, device)
         if poller is None:
-            poller = self._polling[key] = Poller(identity, device)
+            poller = Poller(identity, device)
             self._enter(poller)
         self._idle.pop(poller, None)
-        poller.held = (*poller.held, poll)
+        poller.begin(poll)
         if self.is_revoked(identity):
             poll.revoke()
         return poller
 
     def end_poll(self, poller: Poller, poll: Held, cursor: Cursor | None) -> None:
         """The poll was answered with `cursor`, or not at all (None); its device stays listed for a while."""
-        poller.held = tuple(one for one in poller.held if one is not poll)
-        if cursor is not None:
-            poller.answered = cursor
-        if poller.held:
+        poller.end(poll, cursor)
+        if not poller.is_idle:
             return
         if self.is_revoked(poller.identity):
             self._forget_poller(poller)
             return
-        poller.idle_since = self._clock()
-        self._idle[poller] = None
+        self._idle[poller] = self._clock()
         if len(self._idle) > self._max_polling:
             self._forget_poller(next(iter(self._idle)))
 
@@ -205,7 +214,7 @@ class Sessions:
     def sweep(self) -> None:
         """Forgets devices that have not polled for a while, and revocations whose time is over."""
         now = self._clock()
-        while self._idle and (longest := next(iter(self._idle))).idle_since < now - self._linger_s:
+        while self._idle and self._idle[longest := next(iter(self._idle))] < now - self._linger_s:
             self._forget_poller(longest)
         # Entered roughly in the order of their ends: whatever is stuck behind another goes with it.
         while self._revoked and self._revoked[first := next(iter(self._revoked))] < now:
@@ -289,11 +298,15 @@ class Sessions:
         self._unwritten[delivery.number] = delivery
         self._in_turn.append(delivery)
 
+    def _poller(self, identity: Identity, device: Device) -> Poller | None:
+        key = (identity.user_id, identity.session_id)
+        for delivery in self._open.of(identity.user_id):
+            if isinstance(delivery, Poller) and delivery.key == key and delivery.device == device:
+                return delivery
+        return None
+
     def _forget_poller(self, poller: Poller) -> None:
         self._idle.pop(poller, None)
-        key = (*poller.key, poller.device)
-        if self._polling.get(key) is poller:
-            del self._polling[key]
         self.close(poller)
 
     def _is_open(self, delivery: OpenDelivery) -> bool:

@@ -7,6 +7,7 @@ from orderstream.hub import Hub
 from orderstream.ports import Meter, OrderReader, RequestTracer, SessionStore
 from orderstream.sessions import Sessions
 from orderstream.web import acks, orders, poll, sessions, stream, tickets
+from orderstream.web.alarms import Alarms
 from orderstream.web.headers import hardened
 from orderstream.web.identity import Authenticator
 from orderstream.web.limits import LIMITS, Limits, LimitSettings, admission
@@ -65,7 +66,7 @@ def make_app(
     app[SESSION_STORE] = session_store
     authenticator.revoked = open_sessions.is_revoked
     app[STREAM_SETTINGS] = stream_settings
-    app[POLLS] = Polls(hub, meter, app[LIMITS], open_sessions, authenticator, poll_settings, {})
+    app[POLLS] = Polls(hub, meter, app[LIMITS], open_sessions, authenticator, poll_settings, Alarms(), {})
     app[WHEEL] = wheel = Wheel(stream_settings.heartbeat_s, lagged=meter.loop_lagged)
     app[STREAMS] = Streams(hub, meter, app[LIMITS], open_sessions, stream_settings, wheel)
     app.add_routes(

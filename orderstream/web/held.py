@@ -12,13 +12,14 @@ holds. Whatever else comes is given, as it came, to a new `Connection` of aiohtt
     IDLE      for `keepalive_timeout_s`
     LOST      for ever: the client left, or the connection is aiohttp's again
 
-One timer does for the three that end by it. It is not moved when what it waits for comes later: it looks when it fires.
+One alarm does for the three that end by it. It is not moved when what it waits for comes later: it looks when it rings.
 """
 
 import asyncio
 import enum
+import hashlib
+import secrets
 from collections.abc import Mapping
-from contextvars import Context
 from http import HTTPStatus
 from math import inf
 from typing import NamedTuple, Self
@@ -28,6 +29,7 @@ from aiohttp.helpers import rfc822_formatted_time
 
 from orderstream.core.cursor import parse_cursor
 from orderstream.errors import RequestError, Unavailable
+from orderstream.web.alarms import Alarm
 from orderstream.web.connection import Connection, Connections, Heir
 from orderstream.web.headers import common
 from orderstream.web.limits import LIMITS
@@ -41,6 +43,7 @@ _MOST_BEHIND_BYTES = 65_536
 _MOST_HEADS = 64
 # A loop's clock and its timers may differ by as much.
 _MOMENT_S = 0.002
+_DIGESTS = secrets.token_bytes(32)
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
@@ -53,13 +56,14 @@ class State(enum.Enum):
 
 
 class Manner(NamedTuple):
-    """How a client asks: its address, what stays the same in the head of every answer, and of its own request what is
-    before the cursor and after it, both empty where that cannot be told."""
+    """How a client asks: its address, what stays the same in the head of every answer, and of its own request how many
+    bytes are before the cursor and after it, with their digest; no bytes where that cannot be told."""
 
     address: str
     head: str
-    before: bytes
-    after: bytes
+    before: int = 0
+    after: int = 0
+    digest: bytes = b""
 
     @classmethod
     async def of(cls, request: web.Request, connection: Connection, cursor: str | None) -> Self:
@@ -78,7 +82,7 @@ class HeldPoll(Poll, Heir):
     """An Outlet, and a protocol; one for all polls of its connection, until aiohttp has to read."""
 
     __slots__ = (
-        *("_alarm", "_alarm_at", "_behind", "_connections", "_due", "_manner", "_paused"),
+        *("_alarm", "_behind", "_connections", "_due", "_manner", "_paused"),
         *("_request_id", "_state", "_transport", "early"),
     )
 
@@ -91,9 +95,9 @@ class HeldPoll(Poll, Heir):
         self.early: web.Response | None = None
         self._paused = False
         self._behind = b""
-        self._alarm: asyncio.TimerHandle | None = None
-        # When it fires, and when there is something to do; on the loop's clock.
-        self._alarm_at = self._due = inf
+        self._alarm: Alarm | None = None
+        # When there is something to do, on the loop's clock.
+        self._due = inf
 
     def handed(self, transport: asyncio.Transport, connections: Connections) -> None:
         """Called by `Connection.hand_over`, in place of `connection_made`."""
@@ -187,16 +191,16 @@ class HeldPoll(Poll, Heir):
     def _asks_again(self, data: bytes) -> bool:
         """Whether it is the same request, with a cursor of its own; if so it was begun. Not one that is to be refused:
         that is for the application."""
-        address, _, before, after = self._manner
-        if not before or not data.startswith(before) or not data.endswith(after):
+        address, _, before, after, digest = self._manner
+        end = len(data) - after
+        if not before or parse_cursor(cursor := data[before:end].decode("latin-1")) is None:
             return False
-        cursor = data[len(before) : len(data) - len(after)].decode("latin-1")
-        if parse_cursor(cursor) is None:
+        if _digest(data[:before], data[end:]) != digest:
             return False
         limits, asker = self._shared.limits, self._asker
         try:
             # First what is not counted: whoever is given back is counted there.
-            if self._shared.authenticator.known(asker.jwt) is None:
+            if self._shared.authenticator.known(asker.known_by) is None:
                 return False
             limits.admit_address(address)
             limits.admit_user(asker.identity.user_id)
@@ -222,24 +226,21 @@ class HeldPoll(Poll, Heir):
         self._connections.discard(self)
         self._quiet()
 
-    # The timer
+    # Alarmed
 
     def _wake_after(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._due = loop.time() + seconds
-        if self._due < self._alarm_at:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm_at = self._due
-            self._alarm = loop.call_later(seconds, self._wake, context=Context())
+        self._due = asyncio.get_running_loop().time() + seconds
+        if self._alarm is None or self._due < self._alarm.at:
+            self._quiet()
+            self._alarm = self._shared.alarms.set(self, self._due)
 
     def _quiet(self) -> None:
         if self._alarm is not None:
-            self._alarm.cancel()
+            self._alarm.waiting.pop(self, None)
             self._alarm = None
 
-    def _wake(self) -> None:
-        self._alarm, self._alarm_at = None, inf
+    def ring(self) -> None:
+        self._alarm = None
         left_s = self._due - asyncio.get_running_loop().time()
         if left_s > _MOMENT_S:
             if self._due < inf:
@@ -253,12 +254,18 @@ class HeldPoll(Poll, Heir):
             self._transport.close()
 
 
-def _around(request: web.Request, head: bytes, cursor: str | None) -> tuple[bytes, bytes]:
-    """What is before the cursor and after it in the request, both empty where it is not to be compared: it has another
-    form, or names itself."""
+def _around(request: web.Request, head: bytes, cursor: str | None) -> tuple[int, int, bytes] | tuple[()]:
+    """How many bytes of the request are before the cursor and after it, and their digest; nothing where it is not to be
+    compared: it has another form, or names itself."""
     if cursor is None or parse_cursor(cursor) is None or is_named(request):
-        return b"", b""
+        return ()
     sent, parts = request.headers.getall("If-None-Match"), head.split(cursor.encode())
     if sent not in ([f'W/"{cursor}"'], [f'"{cursor}"']) or len(parts) != 2:
-        return b"", b""
-    return parts[0], parts[1]
+        return ()
+    before, after = parts
+    return len(before), len(after), _digest(before, after)
+
+
+def _digest(before: bytes, after: bytes) -> bytes:
+    """Of 160 bits, where the bytes themselves would take 500 bytes more. Nobody can find others that have the same."""
+    return hashlib.blake2b(before + after, digest_size=20, key=_DIGESTS).digest()

@@ -60,30 +60,31 @@ class Authenticator:
         credential at the wrong place, Forbidden for a cookie across sites, or Unavailable.
         """
         identity = await self._identity(request, ticket)
-        if self.revoked(identity):
-            raise SessionRevoked("this session was logged out", "invalid_token")
+        self._refuse_revoked(identity)
         return identity
 
-    def jwt_of(self, request: web.Request) -> str:
-        """What counted of a request that was authenticated without a ticket; for `known` and `verified`."""
+    def fingerprint_of(self, request: web.Request) -> bytes:
+        """Of what counted in a request that was authenticated without a ticket; for `known`."""
         encoded = _bearer(request) or self._cookie(request)
         assert encoded is not None
-        return encoded
+        return fingerprint(encoded)
 
-    def known(self, encoded: str) -> Identity | None:
-        """Whose it is; None where it must be verified (again). Raises Unauthorized as `authenticate` does."""
-        known_by = fingerprint(encoded)
+    def known(self, known_by: bytes) -> Identity | None:
+        """Whose the credential of this fingerprint is; None where it must be verified (again). Raises Unauthorized as
+        `authenticate` does."""
         found = self._insiders.get(known_by) or self._verifier.remembered(known_by)
-        if found is not None and self.revoked(found):
-            raise SessionRevoked("this session was logged out", "invalid_token")
+        if found is not None:
+            self._refuse_revoked(found)
         return found
 
-    async def verified(self, encoded: str) -> Identity:
-        """Whose it is. Raises as `authenticate` does."""
-        identity = await self._verified(encoded)
+    def look_again(self, identity: Identity) -> None:
+        """Raises Unauthorized, as `authenticate` does, where a credential that was good has ended."""
+        self._verifier.refuse_expired(identity)
+        self._refuse_revoked(identity)
+
+    def _refuse_revoked(self, identity: Identity) -> None:
         if self.revoked(identity):
             raise SessionRevoked("this session was logged out", "invalid_token")
-        return identity
 
     async def _verified(self, encoded: str) -> Identity:
         insider = self._insiders and self._insiders.get(fingerprint(encoded))

@@ -122,11 +122,15 @@ class Verifier:
         found = self._verified.pop(known_by, None)
         if found is None:
             return None
-        if self._now() >= found.expires_at + self._settings.jwt_leeway_s:
-            raise ExpiredJwt("the JWT has expired", _INVALID)
+        self.refuse_expired(found)
         # To the end: the longest unused go first.
         self._verified[known_by] = found
         return found
+
+    def refuse_expired(self, known: Identity) -> None:
+        """Raises ExpiredJwt where its JWT was good, and is not any more."""
+        if self._now() >= known.expires_at + self._settings.jwt_leeway_s:
+            raise ExpiredJwt("the JWT has expired", _INVALID)
 
     def _remember(self, known_by: bytes, found: Identity) -> None:
         if self._settings.max_verified_jwts == 0:

@@ -51,7 +51,7 @@ async def poll(request: web.Request) -> web.StreamResponse:
     # Not counted again at the end: to refuse an answer that is there would only make the client ask again.
     limits.admit_user(identity.user_id)
     shared, cursor = request.app[POLLS], _cursor(request, request.app[POLLS].hub.epoch)
-    asker = Asker(identity, authenticator.jwt_of(request), device_of(request), *_hold(request, shared))
+    asker = Asker(identity, authenticator.fingerprint_of(request), device_of(request), *_hold(request, shared))
     connection = request.protocol
     assert isinstance(connection, Connection)
     # A body may still be on its way: only aiohttp knows that it is no request of its own (RFC 9112 section 11.2).

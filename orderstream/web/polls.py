@@ -6,11 +6,9 @@ done when it is over.
     over           with its answer, or with `leave`, where its client left before
 """
 
-import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextvars import Context
 from typing import NamedTuple
 
 from aiohttp import web
@@ -26,6 +24,7 @@ from orderstream.errors import RequestError, Unavailable
 from orderstream.hub import Hub
 from orderstream.ports import Meter
 from orderstream.sessions import Poller, Sessions
+from orderstream.web.alarms import TICK_S, Alarms
 from orderstream.web.headers import PRIVATE
 from orderstream.web.identity import Authenticator
 from orderstream.web.limits import Limits
@@ -38,7 +37,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class Polls(NamedTuple):
-    """What the polls of an application share; `heads` is for `held.Manner`."""
+    """What the polls of an application share; `alarms` and `heads` are for `held`."""
 
     hub: Hub
     meter: Meter
@@ -46,6 +45,7 @@ class Polls(NamedTuple):
     sessions: Sessions
     authenticator: Authenticator
     settings: PollSettings
+    alarms: Alarms
     heads: dict[str, str]
 
 
@@ -53,11 +53,11 @@ POLLS: web.AppKey[Polls] = web.AppKey("polls", Polls)
 
 
 class Asker(NamedTuple):
-    """Who asks, and what stays the same when they ask again: the JWT that counted, the seconds that Preference-Applied
-    names (None: no such header), and how long to hold."""
+    """Who asks, and what stays the same when they ask again: their credential's fingerprint, the seconds that
+    Preference-Applied names (None: no such header), and how long to hold."""
 
     identity: Identity
-    jwt: str
+    known_by: bytes
     device: Device
     applied_s: int | None
     hold_s: float
@@ -68,7 +68,7 @@ class Poll(ABC):
 
     __slots__ = (
         *("_any", "_asker", "_events", "_live", "_more", "_orders", "_poller", "_reset", "_settled"),
-        *("_shared", "_snapshot", "_subscriber", "_task", "_time_is_up"),
+        *("_shared", "_snapshot", "_subscriber", "_time_is_up"),
     )
 
     transport = "poll"
@@ -84,7 +84,6 @@ class Poll(ABC):
     def __init__(self, shared: Polls, asker: Asker) -> None:
         self._shared = shared
         self._asker = asker
-        self._task: asyncio.Task[None] | None = None
         self._clear()
 
     @property
@@ -132,7 +131,7 @@ class Poll(ABC):
                     self._snapshot = cursor
                 case Live() if not self._live and self._reset is None:
                     self._live = True
-                    hold_s = 0.0 if self._any else self._asker.hold_s * random.uniform(1 - _WAIT_JITTER, 1)
+                    hold_s = 0.0 if self._any else _held_s(self._asker.hold_s)
                     self._time_is_up = hold_s == 0
                     if hold_s:
                         self._hold(hold_s)
@@ -166,8 +165,6 @@ class Poll(ABC):
         if self._subscriber is not None:
             self._settled = True
             self._over("client-gone", None)
-        if self._task is not None:
-            self._task.cancel()
 
     # For those who hold it
 
@@ -185,25 +182,11 @@ class Poll(ABC):
             return
         self._settled = True
         try:
-            known = self._shared.authenticator.known(self._asker.jwt)
+            self._shared.authenticator.look_again(self._asker.identity)
         except RequestError as error:
             self._refuse(error, "refused")
-            return
-        if known is None:
-            self._task = asyncio.get_running_loop().create_task(self._verify(full), context=Context())
         else:
             self._give(full)
-
-    async def _verify(self, full: bool) -> None:
-        try:
-            await self._shared.authenticator.verified(self._asker.jwt)
-        except RequestError as error:
-            self._refuse(error, "refused")
-        except Unavailable as error:
-            self._refuse(error, "unavailable")
-        else:
-            self._give(full)
-        self._task = None
 
     def _give(self, full: bool) -> None:
         assert self._subscriber is not None
@@ -265,6 +248,12 @@ class Poll(ABC):
                 self._events = [event]
         else:
             self._more = True
+
+
+def _held_s(most_s: float) -> float:
+    """Up to a tenth shorter; an alarm may be a tick late, and a whole second is not exceeded by that."""
+    least_s = most_s * (1 - _WAIT_JITTER)
+    return random.uniform(least_s, max(least_s, most_s - TICK_S))
 
 
 def response(status: int, headers: Mapping[str, str], body: bytes) -> web.Response:

@@ -193,15 +193,17 @@ async def test_limit_6_same_words_are_counted_as_any(limits: LimitSettings) -> N
     assert statuses == [304, 304, 304, 429]
 
 
-async def test_poll_16_session_that_ends_while_its_jwt_must_be_verified_again_is_401() -> None:
-    """The JWT is not remembered, as where none are: the answer waits for it."""
+async def test_poll_16_jwt_that_is_remembered_no_more_is_good_for_the_poll_that_it_began() -> None:
+    """As a stream's is, unless it ended: the next poll has it verified again."""
     async with edge() as served:
         authenticator, line = served.app[AUTHENTICATOR], await served.line()
         await held(served, line, 0)
         authenticator._verifier._verified.clear()
         served.store.place("u1")
         assert (await answer(line)).status == 200
+        assert not authenticator._verifier._verified
         await held(served, line, 1)
+        assert authenticator._verifier._verified
         authenticator._verifier._verified.clear()
         revoke(served)
         assert (await answer(line)).kind == "session-revoked"

@@ -26,7 +26,7 @@ _PER_ADDRESS = 1000
 
 
 def run(lab: Lab) -> Section:
-    waiting, events = lab.few(5000, 400), lab.few(15_000, 2000)
+    waiting, events = lab.few(15_000, 400), lab.few(15_000, 2000)
     results, missed = Results(), 0
     peers = installed((Ours, Nchan))
     for number in results.rounds(lab.long_rounds):
@@ -128,8 +128,8 @@ def _answer(lab: Lab, peer: Peer, fleet: Fleet, tally: Tally, waiting: int, even
     cpu_s, began = peer.cpu_s(), time.monotonic()
     missing = _change(lab, peer, fleet, tally, events, waiting, batch=_BATCH)
     answered = tally.answers - before
-    if not answered:
-        raise Trouble(f"{name}: no poll was answered")
+    if not answered or tally.refused:
+        raise Trouble(f"{name}: {answered} polls were answered; refused: {dict(tally.refused)}")
     results.add(name, "µs", (peer.cpu_s() - cpu_s) * 1e6 / answered)
     results.add(name, "per s", answered / (time.monotonic() - began))
     if isinstance(peer, Ours):

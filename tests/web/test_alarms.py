@@ -1,0 +1,60 @@
+"""Alarms: what is due is called once, in time, and not when it was taken back."""
+
+import asyncio
+from collections.abc import Callable
+
+from orderstream.web.alarms import TICK_S, Alarms
+from tests.waiting import eventually
+
+
+class Sleeper:
+    """Says when it was called."""
+
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        self.rang_at: list[float] = []
+        self._then = then
+
+    def ring(self) -> None:
+        self.rang_at.append(asyncio.get_running_loop().time())
+        self._then()
+
+
+async def test_what_is_due_is_called_once_it_is_over() -> None:
+    """Not before, and with others in whichever order it was set."""
+    alarms, now = Alarms(), asyncio.get_running_loop().time()
+    dues = [now + 0.25, now + 0.05, now + 0.15, now + 0.05]
+    sleepers = [Sleeper() for _ in dues]
+    for sleeper, due in zip(sleepers, dues, strict=True):
+        assert due <= alarms.set(sleeper, due).at < due + TICK_S
+    await eventually(lambda: all(sleeper.rang_at for sleeper in sleepers))
+    assert [len(sleeper.rang_at) for sleeper in sleepers] == [1, 1, 1, 1]
+    assert all(sleeper.rang_at[0] > due - 0.01 for sleeper, due in zip(sleepers, dues, strict=True))
+
+
+async def test_those_due_within_a_tick_share_an_alarm() -> None:
+    """However many they are, there is one timer."""
+    alarms, at = Alarms(), asyncio.get_running_loop().time() // TICK_S * TICK_S + 10
+    assert alarms.set(Sleeper(), at + 0.02) is alarms.set(Sleeper(), at + 0.08)
+    assert alarms.set(Sleeper(), at + 0.12) is not alarms.set(Sleeper(), at + 0.08)
+
+
+async def test_what_was_taken_back_is_not_called() -> None:
+    """Before it rings, or by another for whom it rings too."""
+    alarms, now = Alarms(), asyncio.get_running_loop().time()
+    early, last = Sleeper(), Sleeper()
+    first = Sleeper(lambda: alarm.waiting.pop(second, None))
+    second = Sleeper(lambda: alarm.waiting.pop(first, None))
+    for sleeper in (early, first, second):
+        alarm = alarms.set(sleeper, now)
+    del alarm.waiting[early]
+    alarms.set(last, now + 2 * TICK_S)
+    await eventually(lambda: last.rang_at)
+    assert (early.rang_at, len(first.rang_at) + len(second.rang_at)) == ([], 1)
+
+
+async def test_alarm_may_be_set_again_while_it_rings() -> None:
+    """It is another one then."""
+    alarms = Alarms()
+    sleeper = Sleeper(lambda: len(sleeper.rang_at) < 3 and alarms.set(sleeper, 0.0))
+    alarms.set(sleeper, 0.0)
+    await eventually(lambda: len(sleeper.rang_at) == 3)
