@@ -27,8 +27,9 @@ _WRITES = (
 )
 _BULK = (
     "**Bulk update.** A row of the outbox with its three indexes is more to write than the order itself: "
-    "[0015](decisions/0015-text-when-read.md). What others wait for meanwhile is the disk, which gets all of it "
-    "at once: their orders' own commits are behind the same flush ([0011](decisions/0011-fair-shares.md))."
+    "[0015](decisions/0015-text-when-read.md). What others wait for longest is the disk, which gets all of it "
+    "at once: their own update's commit is behind the same flush, and what that takes at most is in the table under d "
+    "([0011](decisions/0011-fair-shares.md))."
 )
 _STORM = (
     "**Reconnect storm.** A reconnect is a request of aiohttp's, with a credential, limits, a session and a log line: "

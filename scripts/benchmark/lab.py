@@ -3,8 +3,8 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from statistics import median
 
@@ -20,9 +20,32 @@ from scripts.fleet.fleet import Fleet
 POSTGRES = {
     "shared_buffers": "256MB",
     "max_wal_size": "8GB",
+    "min_wal_size": "2GB",
     "checkpoint_timeout": "30min",
     "max_connections": "120",
 }
+
+
+# A server that has run for a while writes over segments of WAL that it has. One that makes each new one holds all
+# commits up for as long as 16 MB take to be written and flushed.
+_SEGMENTS = """
+do $$ begin
+    for segment in 1..100 loop
+        perform pg_logical_emit_message(false, 'orderstream', ''), pg_switch_wal();
+    end loop;
+end $$;
+checkpoint
+"""
+
+
+def started(folder: Path, settings: Mapping[str, str] = POSTGRES) -> EmbeddedPostgres:
+    """A Postgres as one that has run for a while."""
+    made = EmbeddedPostgres(folder, settings=settings)
+    made.start()
+    with closing(psycopg2.connect(made.dsn())) as session, session.cursor() as cursor:
+        session.autocommit = True
+        cursor.execute(_SEGMENTS)
+    return made
 
 
 def pace_ms() -> float:
@@ -109,8 +132,7 @@ class Lab:
     def postgres(self) -> EmbeddedPostgres:
         if self._postgres is None:
             self.say("starting a Postgres")
-            self._postgres = EmbeddedPostgres(self.folder / "postgres", settings=POSTGRES)
-            self._postgres.start()
+            self._postgres = started(self.folder / "postgres")
         return self._postgres
 
     def orders(self, kind: str) -> Orders:

@@ -40,7 +40,8 @@ _CONDITIONS = """## How it was measured
 - **Orders** have changed once before b, c, e, f, g and h measure. Those here are older than the service, and of such an
   order the past is asked for when it first changes, for the checks: once after a start, for at most 100 orders a step.
 - **Cores**: {pinning}
-- **Postgres** is the wheel's, with {postgres}; `fsync` and `synchronous_commit` are on.
+- **Postgres** is the wheel's, with {postgres}; `fsync` and `synchronous_commit` are on; it has
+  segments of WAL to write over, as one that has run for a while: to make a new one holds all commits up.
 
 | | |
 |---|---|

@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, required=True, help="how many orders there are to choose from")
     parser.add_argument("--batch", type=int, default=1, help="orders in one transaction, each once")
     parser.add_argument("--per-s", type=float, default=0.0, help="transactions a second; 0: as many as can be")
+    parser.add_argument("--say-longest", action="store_true", help="print what one took whenever none took longer yet")
     parser.add_argument("--all-of", metavar="PREFIX", help="one update of all orders of the users named so")
     chosen = parser.parse_args()
     with closing(psycopg2.connect(chosen.dsn, application_name=WRITER)) as session, session.cursor() as cursor:
@@ -43,11 +44,17 @@ def main() -> None:
 
 
 def write(cursor: Any, chosen: argparse.Namespace, began: float) -> None:
+    longest_s = 0.0
     for number in range(chosen.count // chosen.batch):
         if chosen.per_s:
             time.sleep(max(0.0, began + number / chosen.per_s - time.perf_counter()))
         ids = [order_id(chosen.first + n) for n in random.sample(range(chosen.orders), chosen.batch)]
+        asked_at = time.perf_counter()
         cursor.execute(_ONE if chosen.batch == 1 else _MANY, [ids[0] if chosen.batch == 1 else ids])
+        took_s = time.perf_counter() - asked_at
+        if chosen.say_longest and took_s > longest_s:
+            longest_s = took_s
+            print(longest_s, flush=True)
 
 
 if __name__ == "__main__":
