@@ -7,8 +7,11 @@ declare
 begin
     -- One sequencer step at a time, and none beside this.
     lock table orderstream.checkpoints in exclusive mode;
-    if (select count(*) < 2 from pg_index
-        where indisprimary and indrelid in ('orderstream.checkpoints'::regclass, 'orderstream.epochs'::regclass)) then
+    -- Of all: where tables are restored at the same time, the key of a small one comes before the rows of a large one.
+    if (select count(*) < 4 from pg_index
+        where indisprimary and indrelid in (
+            'orderstream.checkpoints'::regclass, 'orderstream.epochs'::regclass,
+            'orderstream.event_rows'::regclass, 'orderstream.outbox_rows'::regclass)) then
         raise object_not_in_prerequisite_state using
             message = 'the keys of orderstream''s tables are missing: a restore is under way, or was not finished';
     end if;

@@ -43,9 +43,10 @@ _UNAVAILABLE = (
 _NOT_READY = (
     psycopg2.errors.UndefinedTable,
     psycopg2.errors.UndefinedFunction,
-    # A restore makes the tables before their constraints.
+    # A restore makes the tables before their constraints, and may make these before it says which ids come next.
     psycopg2.errors.InvalidColumnReference,
     psycopg2.errors.ObjectNotInPrerequisiteState,
+    psycopg2.errors.UniqueViolation,
     psycopg2.errors.InvalidSchemaName,
     psycopg2.errors.InsufficientPrivilege,
 )

@@ -12,7 +12,7 @@ class Alarmed(Protocol):
     """What is called."""
 
     def ring(self) -> None:
-        """Called once for each `set` whose alarm still has it; MUST not raise."""
+        """Called once for each `set` whose alarm still has it."""
         ...
 
 
@@ -38,13 +38,20 @@ class Alarms:
         alarm = self._alarms.get(at)
         if alarm is None:
             alarm = self._alarms[at] = Alarm(at)
-            asyncio.get_running_loop().call_at(at, self._ring, alarm, context=Context())
+            asyncio.get_running_loop().call_at(at, self._over, alarm, context=Context())
         alarm.waiting[one] = None
         return alarm
 
-    def _ring(self, alarm: Alarm) -> None:
+    def _over(self, alarm: Alarm) -> None:
         del self._alarms[alarm.at]
-        # One of them may take back another.
-        while alarm.waiting:
-            one, _ = alarm.waiting.popitem()
-            one.ring()
+        _ring(alarm)
+
+
+def _ring(alarm: Alarm) -> None:
+    """For one, and for the next in a turn of its own: polls that were answered together may end together, by the
+    thousand, and nobody else waits for all of them; nor are they lost where one fails."""
+    # One of them may have taken back another.
+    if alarm.waiting:
+        one, _ = alarm.waiting.popitem()
+        asyncio.get_running_loop().call_soon(_ring, alarm, context=Context())
+        one.ring()

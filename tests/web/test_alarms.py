@@ -58,3 +58,28 @@ async def test_alarm_may_be_set_again_while_it_rings() -> None:
     sleeper = Sleeper(lambda: len(sleeper.rang_at) < 3 and alarms.set(sleeper, 0.0))
     alarms.set(sleeper, 0.0)
     await eventually(lambda: len(sleeper.rang_at) == 3)
+
+
+async def test_one_that_fails_takes_nobody_with_it() -> None:
+    """The loop is told, and the others are called."""
+    alarms, failures, loop = Alarms(), list[object](), asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+
+    def fail() -> None:
+        raise ArithmeticError
+
+    sleepers = [Sleeper(), Sleeper(fail), Sleeper()]
+    for sleeper in sleepers:
+        alarms.set(sleeper, 0.0)
+    await eventually(lambda: all(sleeper.rang_at for sleeper in sleepers))
+    assert [type(failure) for failure in failures] == [ArithmeticError]
+
+
+async def test_others_have_their_turn_between_many_that_are_due() -> None:
+    """Thousands of polls may end together."""
+    alarms, loop = Alarms(), asyncio.get_running_loop()
+    order: list[str] = []
+    for _ in range(3):
+        alarms.set(Sleeper(lambda: (order.append("due"), loop.call_soon(order.append, "other"))), 0.0)
+    await eventually(lambda: len(order) == 6)
+    assert order == ["due", "due", "other", "due", "other", "other"]

@@ -158,6 +158,17 @@ async def test_idle_polling_connection_is_closed_after_a_while(served: Edge) -> 
 
 
 @on_both_loops
+async def test_as_many_other_words_around_the_cursor_are_read_anew(served: Edge) -> None:
+    """Another user's, on a connection that a proxy shares, may be as long."""
+    line = await served.line()
+    await held(served, line, 0)
+    served.store.place("u1")
+    await answer(line)
+    line.send(asked(0, wait_s=49))
+    assert (await answer(line)).headers["preference-applied"] == "wait=49"
+
+
+@on_both_loops
 async def test_client_that_leaves_while_its_poll_is_held_leaves_nothing(served: Edge) -> None:
     """Neither a seat, nor a subscriber, nor a connection."""
     line = await served.line()
