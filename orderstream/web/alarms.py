@@ -1,4 +1,5 @@
-"""One timer for all that is due within the same tenth of a second: one of its own takes 600 bytes for each poll."""
+"""One timer for all that is due within the same tenth of a second: of its own, each poll would keep a handle of
+libuv's, a context and a bound method (docs/decisions/0010-held-polls.md)."""
 
 import asyncio
 from contextvars import Context

@@ -267,5 +267,5 @@ def _around(request: web.Request, head: bytes, cursor: str | None) -> tuple[int,
 
 
 def _digest(before: bytes, after: bytes) -> bytes:
-    """Of 160 bits, where the bytes themselves would take 500 bytes more. Nobody can find others that have the same."""
+    """Of 160 bits, which take less room than a request's head. Nobody can find other bytes that have the same."""
     return hashlib.blake2b(before + after, digest_size=20, key=_DIGESTS).digest()

@@ -41,10 +41,14 @@ checkpoint
 def started(folder: Path, settings: Mapping[str, str] = POSTGRES) -> EmbeddedPostgres:
     """A Postgres as one that has run for a while."""
     made = EmbeddedPostgres(folder, settings=settings)
-    made.start()
-    with closing(psycopg2.connect(made.dsn())) as session, session.cursor() as cursor:
-        session.autocommit = True
-        cursor.execute(_SEGMENTS)
+    try:
+        made.start()
+        with closing(psycopg2.connect(made.dsn())) as session, session.cursor() as cursor:
+            session.autocommit = True
+            cursor.execute(_SEGMENTS)
+    except BaseException:
+        made.close()
+        raise
     return made
 
 

@@ -87,6 +87,13 @@ async def cut_off(database: str, follower: Follower, monkeypatch: pytest.MonkeyP
     back.set()
 
 
+async def told_nine(database: str, recorder: Recorder) -> str:
+    """The epoch in which it was told of nine events."""
+    commit(database, 1, 9)
+    await eventually(lambda: len(recorder.events) == 9)
+    return recorder.epochs[-1]
+
+
 async def test_it_begins_at_the_newest_event(database: str, recorder: Recorder, follower: Follower) -> None:
     """What was before it is the table's business; what comes is told in order, and the epoch first."""
     commit(database, 1, 5)
@@ -303,9 +310,7 @@ async def test_table_set_back_is_forgotten_in_a_new_epoch(
     """Events that were told are gone, and their numbers will be given out again: so the epoch is over, and every client
     is reset rather than left to skip what comes next."""
     async with following(follower):
-        commit(database, 1, 9)
-        await eventually(lambda: len(recorder.events) == 9)
-        told = recorder.epochs[-1]
+        told = await told_nine(database, recorder)
         run(database, "delete from orderstream.events where position > 4")
         run(database, "select pg_notify('orderstream_events', '')")
         await eventually(lambda: recorder.forgot == 1 and recorder.epochs[-1] != told)
@@ -321,9 +326,7 @@ async def test_epoch_of_a_table_set_back_ends_although_the_session_is_lost_meanw
     passed."""
     waits = "select 1 from pg_locks where relation = 'orderstream.checkpoints'::regclass and not granted"
     async with following(follower):
-        commit(database, 1, 9)
-        await eventually(lambda: len(recorder.events) == 9)
-        told = recorder.epochs[-1]
+        told = await told_nine(database, recorder)
         with opened(database, autocommit=False) as stepping, stepping.cursor() as at:
             at.execute("lock table orderstream.checkpoints in share mode")
             run(database, "delete from orderstream.events where position > 4")
@@ -342,9 +345,7 @@ async def test_table_set_back_is_noticed_where_others_have_its_numbers(
 ) -> None:
     """Whoever numbers was faster than whoever reads: none of what comes after them is told in the old epoch."""
     async with following(follower):
-        commit(database, 1, 9)
-        await eventually(lambda: len(recorder.events) == 9)
-        told = recorder.epochs[-1]
+        told = await told_nine(database, recorder)
         run(database, "delete from orderstream.events where position > 4")
         commit(database, 5, 8)
         await eventually(lambda: recorder.epochs[-1] != told)
@@ -393,8 +394,7 @@ async def test_table_set_back_ends_an_epoch_that_was_handed_over_and_never_read(
 ) -> None:
     """Its session was away when the epoch began."""
     async with following(follower):
-        commit(database, 1, 9)
-        await eventually(lambda: len(recorder.events) == 9)
+        await told_nine(database, recorder)
         async with cut_off(database, follower, monkeypatch):
             run(database, "select orderstream.new_epoch()")
             follower.take(commit(database, 10, 5, notify=False))
@@ -409,9 +409,7 @@ async def test_table_set_back_is_noticed_where_an_event_of_the_same_statement_st
 ) -> None:
     """Both were written at once: they are told from each other by their users and numbers."""
     async with following(follower):
-        commit(database, 1, 9)
-        await eventually(lambda: len(recorder.events) == 9)
-        told = recorder.epochs[-1]
+        told = await told_nine(database, recorder)
         run(database, "update orderstream.event_rows set user_id = 'bob', seq = 1 where position = 9")
         run(database, "select pg_notify('orderstream_events', '10')")
         await eventually(lambda: recorder.epochs[-1] != told)
