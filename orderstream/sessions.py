@@ -127,6 +127,10 @@ class Poller(OpenDelivery):
     def cursor(self) -> Cursor | None:
         return None if self._answered_epoch is None else Cursor(self._answered_epoch, self._answered_seq)
 
+    def fresh(self) -> "Poller":
+        """One that was never entered, of the same device."""
+        return Poller(self.identity, self.device) if self.number else self
+
     @property
     def is_idle(self) -> bool:
         """Whether it holds no poll."""
@@ -177,15 +181,16 @@ class Sessions:
         if self.is_revoked(stream.identity):
             stream.revoke()
 
-    def begin_poll(self, identity: Identity, device: Device, poll: Held) -> Poller:
-        """Enters a poll that is held now, revoked as a stream is. `end_poll` it in any case."""
-        poller = self._poller(identity, device)
-        if poller is None:
-            poller = Poller(identity, device)
-            self._enter(poller)
+    def begin_poll(self, poller: Poller, poll: Held) -> Poller:
+        """Enters a poll that is held now, revoked as a stream is. Gives its device's poller, which is another than the
+        one that it was called with where that is a second one, or was forgotten. `end_poll` it in any case."""
+        if not self._is_open(poller):
+            poller = self._same(poller) or poller.fresh()
+            if not self._is_open(poller):
+                self._enter(poller)
         self._idle.pop(poller, None)
         poller.begin(poll)
-        if self.is_revoked(identity):
+        if self.is_revoked(poller.identity):
             poll.revoke()
         return poller
 
@@ -298,10 +303,10 @@ class Sessions:
         self._unwritten[delivery.number] = delivery
         self._in_turn.append(delivery)
 
-    def _poller(self, identity: Identity, device: Device) -> Poller | None:
-        key = (identity.user_id, identity.session_id)
-        for delivery in self._open.of(identity.user_id):
-            if isinstance(delivery, Poller) and delivery.key == key and delivery.device == device:
+    def _same(self, poller: Poller) -> Poller | None:
+        """The open one of the same device."""
+        for delivery in self._open.of(poller.identity.user_id):
+            if isinstance(delivery, Poller) and (delivery.key, delivery.device) == (poller.key, poller.device):
                 return delivery
         return None
 

@@ -7,7 +7,7 @@ import pytest
 from orderstream.core.claims import Identity
 from orderstream.core.cursor import Cursor
 from orderstream.core.devices import Device
-from orderstream.sessions import OpenDelivery, Sessions
+from orderstream.sessions import OpenDelivery, Poller, Sessions
 
 PHONE = Identity("ann", "phone", 2e9)
 LAPTOP = Identity("ann", "laptop", 2e9)
@@ -76,7 +76,7 @@ def test_only_the_revoked_session_of_that_user_ends(book: Book) -> None:
     revoked: list[str] = []
     for identity in (PHONE, LAPTOP, BENS):
         book.stream(identity, f"{identity.user_id} {identity.session_id}", revoked)
-    book.begin_poll(PHONE, DEVICE, Held("poll", revoked))
+    book.begin_poll(Poller(PHONE, DEVICE), Held("poll", revoked))
     book.revoke("ann", "phone", LATER)
     assert revoked == ["ann phone", "poll"]
     assert [book.is_revoked(identity) for identity in (PHONE, LAPTOP, BENS)] == [True, False, False]
@@ -88,7 +88,7 @@ def test_what_opens_while_its_session_is_revoked_ends_at_once(book: Book) -> Non
     book.revoke("ann", "phone", LATER)
     book.stream(PHONE, "stream", revoked)
     poll = Held("poll", revoked)
-    book.end_poll(book.begin_poll(PHONE, DEVICE, poll), poll, None)
+    book.end_poll(book.begin_poll(Poller(PHONE, DEVICE), poll), poll, None)
     assert revoked == ["stream", "poll"]
     assert len(book.sessions()) == 1
 
@@ -114,7 +114,7 @@ def test_poller_is_listed_while_it_polls_and_for_a_while_after(book: Book) -> No
     """One delivery, told once, however many polls; its cursor is that of the last answer."""
     for seq in range(3):
         poll = Held()
-        book.end_poll(book.begin_poll(PHONE, DEVICE, poll), poll, Cursor("0a0a0a0a", seq))
+        book.end_poll(book.begin_poll(Poller(PHONE, DEVICE), poll), poll, Cursor("0a0a0a0a", seq))
         book.now += 59
         book.sweep()
         assert [one.cursor for one in book.of_user("ann")] == [f"0a0a0a0a.{seq}"]
@@ -128,8 +128,8 @@ def test_poller_is_listed_while_it_polls_and_for_a_while_after(book: Book) -> No
 def test_poller_that_holds_a_poll_is_not_idle(book: Book) -> None:
     """However long the poll is held, and although another of the same device was answered."""
     held, short = Held(), Held()
-    polling = book.begin_poll(PHONE, DEVICE, held)
-    book.end_poll(book.begin_poll(PHONE, DEVICE, short), short, None)
+    polling = book.begin_poll(Poller(PHONE, DEVICE), held)
+    book.end_poll(book.begin_poll(Poller(PHONE, DEVICE), short), short, None)
     book.now += 1000
     book.sweep()
     assert book.sessions() == ["phone"]
@@ -143,7 +143,7 @@ def test_longest_idle_poller_goes_when_there_are_too_many(book: Book) -> None:
     """Between two polls a device costs memory, so they are bounded."""
     for session_id in ("one", "two", "three"):
         poll = Held()
-        book.end_poll(book.begin_poll(Identity("ann", session_id, 2e9), DEVICE, poll), poll, None)
+        book.end_poll(book.begin_poll(Poller(Identity("ann", session_id, 2e9), DEVICE), poll), poll, None)
     assert book.sessions() == ["two", "three"]
 
 

@@ -10,21 +10,40 @@ TICK_S = 0.1
 
 
 class Alarmed(Protocol):
-    """What is called."""
+    """What is called. It has its own place in the list of those that its alarm is set for: a table of them would take
+    more for each than these two."""
+
+    earlier: "Place"
+    later: "Place"
 
     def ring(self) -> None:
-        """Called once for each `set` whose alarm still has it."""
+        """Called once for each `set` that was not taken back."""
         ...
 
 
 class Alarm:
-    """Rings at `at`, on the loop's clock, for all that `waiting` names by then."""
+    """Rings at `at`, on the loop's clock, for all that it is set for by then: a ring of places, of which it is one."""
 
-    __slots__ = ("at", "waiting")
+    __slots__ = ("at", "earlier", "later")
 
     def __init__(self, at: float) -> None:
         self.at = at
-        self.waiting: dict[Alarmed, None] = {}
+        self.earlier: Place = self
+        self.later: Place = self
+
+    def add(self, one: Alarmed) -> None:
+        """As the last."""
+        last = self.earlier
+        one.earlier, one.later = last, self
+        last.later = self.earlier = one
+
+    def take_back(self, one: Alarmed) -> None:
+        """It is not called. Only where it was added, and was not called."""
+        one.earlier.later, one.later.earlier = one.later, one.earlier
+        del one.earlier, one.later
+
+
+Place = Alarm | Alarmed
 
 
 class Alarms:
@@ -40,7 +59,7 @@ class Alarms:
         if alarm is None:
             alarm = self._alarms[at] = Alarm(at)
             asyncio.get_running_loop().call_at(at, self._over, alarm, context=Context())
-        alarm.waiting[one] = None
+        alarm.add(one)
         return alarm
 
     def _over(self, alarm: Alarm) -> None:
@@ -52,7 +71,8 @@ def _ring(alarm: Alarm) -> None:
     """For one, and for the next in a turn of its own: polls that were answered together may end together, by the
     thousand, and nobody else waits for all of them; nor are they lost where one fails."""
     # One of them may have taken back another.
-    if alarm.waiting:
-        one, _ = alarm.waiting.popitem()
+    one = alarm.later
+    if not isinstance(one, Alarm):
+        alarm.take_back(one)
         asyncio.get_running_loop().call_soon(_ring, alarm, context=Context())
         one.ring()

@@ -2,9 +2,9 @@
 
 While an aiohttp handler waits, its task, request, parser and timers stay, 20 KB, and what is done for each request
 takes longer than all that a poll is about (docs/decisions/0009). So the handler in `poll` gives the connection to this
-object, and returns. It answers with one write; and where the client's next request is the same bytes but for the cursor
-in its If-None-Match, which is how a client polls, nothing is read anew: what aiohttp found that request to say still
-holds. Whatever else comes is given, as it came, to a new `Connection` of aiohttp's.
+object, and returns. It answers with one write; and where the client's next request has the form of the one before
+(`web.form`), which is how a client polls, nothing is read anew: what aiohttp found that request to say still holds.
+Whatever else comes is given, as it came, to a new `Connection` of aiohttp's.
 
     UNHANDED  it is begun, and its answer may be there at once: then aiohttp gives it, and must read the next request
     HELD      a poll waits for its answer; what comes behind it is kept, and given to aiohttp after it
@@ -17,12 +17,11 @@ One alarm does for the three that end by it. It is not moved when what it waits 
 
 import asyncio
 import enum
-import hashlib
-import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from math import inf
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
@@ -31,9 +30,9 @@ from orderstream.core.cursor import parse_cursor
 from orderstream.errors import RequestError, Unavailable
 from orderstream.web.alarms import Alarm
 from orderstream.web.connection import Connection, Connections, Heir
+from orderstream.web.form import Form, form_of
 from orderstream.web.headers import common
-from orderstream.web.limits import LIMITS
-from orderstream.web.polls import POLLS, Asker, Poll, Polls, response
+from orderstream.web.polls import POLLS, Asked, Poll, Polls, response
 from orderstream.web.request_ids import HEADER, is_named, made_id
 from orderstream.web.sockets import has_unsent, reset
 
@@ -41,9 +40,10 @@ from orderstream.web.sockets import has_unsent, reset
 _MOST_BEHIND_BYTES = 65_536
 # Of answers, one for each origin that asks.
 _MOST_HEADS = 64
+# That are known at a time.
+_MOST_MANNERS = 4096
 # A loop's clock and its timers may differ by as much.
 _MOMENT_S = 0.002
-_DIGESTS = secrets.token_bytes(32)
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
@@ -56,38 +56,44 @@ class State(enum.Enum):
 
 
 class Manner(NamedTuple):
-    """How a client asks: its address, what stays the same in the head of every answer, and of its own request how many
-    bytes are before the cursor and after it, with their digest; no bytes where that cannot be told."""
+    """How a client asks: what stays the same in the head of every answer, and the form of its request; None where the
+    next request is to be read."""
 
-    address: str
     head: str
-    before: int = 0
-    after: int = 0
-    digest: bytes = b""
+    form: Form | None
 
     @classmethod
-    async def of(cls, request: web.Request, connection: Connection, cursor: str | None) -> Self:
-        heads, origin = request.app[POLLS].heads, request.headers.get("Origin", "")
-        head = heads.get(origin)
+    async def of(cls, request: web.Request, connection: Connection, cursor: str | None) -> "Manner":
+        shared, origin = request.app[POLLS], request.headers.get("Origin", "")
+        head = shared.heads.get(origin)
         if head is None:
             # It depends on the origin alone, of which a client may invent as many as it likes.
             head = await common(request)
-            if len(heads) < _MOST_HEADS:
-                heads[origin] = head
-        address = request.app[LIMITS].address_of(request)
-        return cls(address, head, *_around(request, connection.head, cursor))
+            if len(shared.heads) < _MOST_HEADS:
+                shared.heads[origin] = head
+        is_alike = cursor is not None and _is_alone(request, cursor) and not is_named(request)
+        credential = shared.authenticator.credential_of(request)
+        form = form_of(connection.head, cursor, credential) if is_alike and cursor is not None else None
+        return _shared(cls(head, form))
+
+
+@lru_cache(maxsize=_MOST_MANNERS)
+def _shared(manner: Manner) -> Manner:
+    """One for all that are the same: clients of one kind ask alike, and it is kept with each poll."""
+    return manner
 
 
 class HeldPoll(Poll, Heir):
     """An Outlet, and a protocol; one for all polls of its connection, until aiohttp has to read."""
 
     __slots__ = (
-        *("_alarm", "_behind", "_connections", "_due", "_manner", "_paused"),
-        *("_request_id", "_state", "_transport", "early"),
+        *("_address", "_alarm", "_behind", "_connections", "_due", "_manner", "_paused"),
+        *("_request_id", "_state", "_transport", "earlier", "early", "later"),
     )
 
-    def __init__(self, shared: Polls, asker: Asker, manner: Manner, request_id: str) -> None:
-        super().__init__(shared, asker)
+    def __init__(self, shared: Polls, asked: Asked, manner: Manner, request_id: str) -> None:
+        super().__init__(shared, asked)
+        self._address = asked.address
         self._manner = manner
         self._request_id = request_id
         self._state = State.UNHANDED
@@ -108,7 +114,7 @@ class HeldPoll(Poll, Heir):
     @property
     def is_repeatable(self) -> bool:
         """Whether the next request is known where it is the same."""
-        return bool(self._manner.before)
+        return self._manner.form is not None
 
     # A protocol
 
@@ -154,7 +160,7 @@ class HeldPoll(Poll, Heir):
         if seconds is not None:
             self._wake_after(seconds)
 
-    def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def _give(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if self._state is State.UNHANDED:
             self._quiet()
             self.early = response(status, headers, body)
@@ -191,20 +197,19 @@ class HeldPoll(Poll, Heir):
     def _asks_again(self, data: bytes) -> bool:
         """Whether it is the same request, with a cursor of its own; if so it was begun. Not one that is to be refused:
         that is for the application."""
-        address, _, before, after, digest = self._manner
-        end = len(data) - after
-        if not before or parse_cursor(cursor := data[before:end].decode("latin-1")) is None:
+        form = self._manner.form
+        asked = None if form is None else form.read(data)
+        if asked is None or parse_cursor(asked[0]) is None:
             return False
-        if _digest(data[:before], data[end:]) != digest:
-            return False
-        limits, asker = self._shared.limits, self._asker
+        cursor, credential = asked
+        limits = self._shared.limits
         try:
             # First what is not counted: whoever is given back is counted there.
-            if self._shared.authenticator.known(asker.known_by) is None:
+            if self._shared.authenticator.known(credential) != self._identity:
                 return False
-            limits.admit_address(address)
-            limits.admit_user(asker.identity.user_id)
-            limits.seat_poll(asker.identity.user_id, self)
+            limits.admit_address(self._address)
+            limits.admit_user(self.user_id)
+            limits.seat_poll(self.user_id, self)
         except (RequestError, Unavailable):
             return False
         self._state, self._request_id = State.HELD, made_id()
@@ -233,10 +238,12 @@ class HeldPoll(Poll, Heir):
         if self._alarm is None or self._due < self._alarm.at:
             self._quiet()
             self._alarm = self._shared.alarms.set(self, self._due)
+            # A float less for each.
+            self._due = self._alarm.at
 
     def _quiet(self) -> None:
         if self._alarm is not None:
-            self._alarm.waiting.pop(self, None)
+            self._alarm.take_back(self)
             self._alarm = None
 
     def ring(self) -> None:
@@ -254,18 +261,7 @@ class HeldPoll(Poll, Heir):
             self._transport.close()
 
 
-def _around(request: web.Request, head: bytes, cursor: str | None) -> tuple[int, int, bytes] | tuple[()]:
-    """How many bytes of the request are before the cursor and after it, and their digest; nothing where it is not to be
-    compared: it has another form, or names itself."""
-    if cursor is None or parse_cursor(cursor) is None or is_named(request):
-        return ()
-    sent, parts = request.headers.getall("If-None-Match"), head.split(cursor.encode())
-    if sent not in ([f'W/"{cursor}"'], [f'"{cursor}"']) or len(parts) != 2:
-        return ()
-    before, after = parts
-    return len(before), len(after), _digest(before, after)
-
-
-def _digest(before: bytes, after: bytes) -> bytes:
-    """Of 160 bits, which take less room than a request's head. Nobody can find other bytes that have the same."""
-    return hashlib.blake2b(before + after, digest_size=20, key=_DIGESTS).digest()
+def _is_alone(request: web.Request, cursor: str) -> bool:
+    """Whether that cursor is all that the request asks after."""
+    sent = request.headers.getall("If-None-Match")
+    return parse_cursor(cursor) is not None and sent in ([f'W/"{cursor}"'], [f'"{cursor}"'])

@@ -63,15 +63,16 @@ class Authenticator:
         self._refuse_revoked(identity)
         return identity
 
-    def fingerprint_of(self, request: web.Request) -> bytes:
-        """Of what counted in a request that was authenticated without a ticket; for `known`."""
+    def credential_of(self, request: web.Request) -> str:
+        """What counted in a request that was authenticated without a ticket; for `known`."""
         encoded = _bearer(request) or self._cookie(request)
         assert encoded is not None
-        return fingerprint(encoded)
+        return encoded
 
-    def known(self, known_by: bytes) -> Identity | None:
-        """Whose the credential of this fingerprint is; None where it must be verified (again). Raises Unauthorized as
-        `authenticate` does."""
+    def known(self, credential: str) -> Identity | None:
+        """Whose it is, where that is remembered; None where it must be verified (again), and anything may be asked.
+        Raises Unauthorized as `authenticate` does."""
+        known_by = fingerprint(credential)
         found = self._insiders.get(known_by) or self._verifier.remembered(known_by)
         if found is not None:
             self._refuse_revoked(found)

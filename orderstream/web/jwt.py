@@ -14,6 +14,7 @@ import msgspec
 from jwt.utils import base64url_decode, base64url_encode
 
 from orderstream.core.claims import Identity, identity
+from orderstream.core.recent import Recent
 from orderstream.errors import Unauthorized
 from orderstream.web.jwks import Jwks
 from orderstream.web.keys import ALGORITHMS, Key
@@ -76,7 +77,7 @@ class Verifier:
         self._jwks = jwks
         self._settings = settings
         self._now = now
-        self._verified: dict[bytes, Identity] = {}
+        self._verified: Recent[bytes, Identity] = Recent(settings.max_verified_jwts)
         self._version = 0
 
     async def verify(self, encoded: str) -> Identity:
@@ -97,7 +98,7 @@ class Verifier:
         said = claims(encoded, keys, self._settings)
         found = identity(said, hashlib.sha256(signed.encode()).digest())
         self._refuse_long(found.expires_at, said.get("iat"))
-        self._remember(known_by, found)
+        self._verified.put(known_by, found)
         return found
 
     def _refuse_long(self, expires_at: float, issued_at: object) -> None:
@@ -119,25 +120,15 @@ class Verifier:
         if self._jwks is not None and self._jwks.version != self._version:
             self._version = self._jwks.version
             self._verified.clear()
-        found = self._verified.pop(known_by, None)
-        if found is None:
-            return None
-        self.refuse_expired(found)
-        # To the end: the longest unused go first.
-        self._verified[known_by] = found
+        found = self._verified.get(known_by)
+        if found is not None:
+            self.refuse_expired(found)
         return found
 
     def refuse_expired(self, known: Identity) -> None:
         """Raises ExpiredJwt where its JWT was good, and is not any more."""
         if self._now() >= known.expires_at + self._settings.jwt_leeway_s:
             raise ExpiredJwt("the JWT has expired", _INVALID)
-
-    def _remember(self, known_by: bytes, found: Identity) -> None:
-        if self._settings.max_verified_jwts == 0:
-            return
-        while len(self._verified) >= self._settings.max_verified_jwts:
-            del self._verified[next(iter(self._verified))]
-        self._verified[known_by] = found
 
 
 def fingerprint(credential: str) -> bytes:

@@ -5,6 +5,7 @@ fail when elsewhere does. What is held is bounded by the limits themselves and b
 """
 
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_network
@@ -104,7 +105,9 @@ class Limits:
         known = request.get(_ADDRESS)
         if known is None:
             forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", []))
-            known = request[_ADDRESS] = client_address(request.remote or "", forwarded_for, self._trusted)
+            known = client_address(request.remote or "", forwarded_for, self._trusted)
+            # One text for all from there: each poll keeps it.
+            known = request[_ADDRESS] = sys.intern(known)
         return known
 
     def admit_user(self, user_id: str) -> None:

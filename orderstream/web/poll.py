@@ -15,7 +15,7 @@ from orderstream.core.cursor import parse_cursor
 from orderstream.web.connection import Connection
 from orderstream.web.held import HeldPoll, Manner
 from orderstream.web.limits import LIMITS
-from orderstream.web.polls import POLLS, Asker, Poll, Polls, response
+from orderstream.web.polls import POLLS, Asked, Poll, Polls, response
 from orderstream.web.request_ids import request_id
 from orderstream.web.seats import AUTHENTICATOR
 from orderstream.web.sessions import device_of
@@ -27,10 +27,10 @@ class WaitingPoll(Poll):
 
     __slots__ = ("_timer", "answered")
 
-    def __init__(self, shared: Polls, asker: Asker) -> None:
+    def __init__(self, shared: Polls, asked: Asked) -> None:
         self._timer: asyncio.TimerHandle | None = None
         self.answered: asyncio.Future[web.Response] = asyncio.get_running_loop().create_future()
-        super().__init__(shared, asker)
+        super().__init__(shared, asked)
 
     def _hold(self, seconds: float | None) -> None:
         if self._timer is not None:
@@ -39,19 +39,19 @@ class WaitingPoll(Poll):
         if seconds is not None:
             self._timer = asyncio.get_running_loop().call_later(seconds, lambda: self._settle(full=False))
 
-    def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def _give(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if not self.answered.done():
             self.answered.set_result(response(status, headers, body))
 
 
 async def poll(request: web.Request) -> web.StreamResponse:
     """Answers 200 with what is new or a snapshot, 304 when nothing came within the time."""
-    authenticator, limits = request.app[AUTHENTICATOR], request.app[LIMITS]
-    identity = await authenticator.authenticate(request)
+    limits = request.app[LIMITS]
+    identity = await request.app[AUTHENTICATOR].authenticate(request)
     # Not counted again at the end: to refuse an answer that is there would only make the client ask again.
     limits.admit_user(identity.user_id)
     shared, cursor = request.app[POLLS], _cursor(request, request.app[POLLS].hub.epoch)
-    asker = Asker(identity, authenticator.fingerprint_of(request), device_of(request), *_hold(request, shared))
+    asked = Asked(identity, device_of(request), limits.address_of(request), _applied_s(request, shared))
     connection = request.protocol
     assert isinstance(connection, Connection)
     # A body may still be on its way: only aiohttp knows that it is no request of its own (RFC 9112 section 11.2).
@@ -60,8 +60,8 @@ async def poll(request: web.Request) -> web.StreamResponse:
     manner = await Manner.of(request, connection, cursor) if is_plain else None
     # From here on nothing is awaited: whoever drains, or ends the session, comes before this or finds a whole poll.
     if manner is None or not connection.is_clear:
-        return await _wait(request, WaitingPoll(shared, asker), cursor)
-    held = HeldPoll(shared, asker, manner, request_id(request))
+        return await _wait(request, WaitingPoll(shared, asked), cursor)
+    held = HeldPoll(shared, asked, manner, request_id(request))
     limits.seat_poll(identity.user_id, held)
     answer = _begin(connection, held, cursor)
     # Nobody is given the empty one: the connection is no longer aiohttp's.
@@ -114,10 +114,7 @@ def _cursor(request: web.Request, epoch: str) -> str | None:
     return str(max(cursors, key=lambda cursor: (cursor.epoch == epoch, cursor.seq))) if cursors else tags[0]
 
 
-def _hold(request: web.Request, shared: Polls) -> tuple[int | None, float]:
-    """The seconds that Preference-Applied names, if any, and how long to hold."""
+def _applied_s(request: web.Request, shared: Polls) -> int | None:
+    """The seconds that Preference-Applied names, if any."""
     wished_s = preferred_wait_s(", ".join(request.headers.getall("Prefer", [])))
-    if wished_s is None:
-        return None, shared.settings.poll_wait_s
-    applied_s = min(wished_s, int(shared.settings.poll_max_wait_s))
-    return applied_s, applied_s
+    return None if wished_s is None else min(wished_s, int(shared.settings.poll_max_wait_s))

@@ -1,11 +1,16 @@
-"""A poll, however its connection is held: what it collects for its one answer, what it answers, and all that is to be
-done when it is over.
+"""A poll, however its connection is held: when it is answered, with what, and all that is to be done when it is over.
 
-    begun by       `begin`, once it has a seat
-    answered by    `_settle`, once: there is something, the time is up, its session ended, or the process is stopped
-    over           with its answer, or with `leave`, where its client left before
+    OVER       none is under way
+    BEGUN      it has a seat, and is subscribed; not yet among the open deliveries
+    LOADING    its channel is, or a snapshot, or older events
+    WAITING    it knows all that there is
+    DUE        it has waited long enough
+
+`begin` begins one. `_settle` ends it, once, and gives its answer: there is something, the time is up, its session
+ended, or the process is stopped. `leave` ends it without, where its client left before.
 """
 
+import enum
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,12 +19,12 @@ from typing import NamedTuple
 from aiohttp import web
 
 from orderstream.channel import Subscriber
+from orderstream.core.answer import Answer
 from orderstream.core.claims import Identity
 from orderstream.core.conditional import ANY
 from orderstream.core.cursor import Cursor
-from orderstream.core.delivery import Item, Live, Reset, SnapshotEnd, SnapshotPart
+from orderstream.core.delivery import Item, Live, Reset
 from orderstream.core.devices import Device
-from orderstream.core.events import Event
 from orderstream.errors import RequestError, Unavailable
 from orderstream.hub import Hub
 from orderstream.ports import Meter
@@ -52,57 +57,64 @@ class Polls(NamedTuple):
 POLLS: web.AppKey[Polls] = web.AppKey("polls", Polls)
 
 
-class Asker(NamedTuple):
-    """Who asks, and what stays the same when they ask again: their credential's fingerprint, the seconds that
-    Preference-Applied names (None: no such header), and how long to hold."""
+class Asked(NamedTuple):
+    """Who asks, and from where. `applied_s` is for how long it is held, as Preference-Applied says it; None where the
+    client has no preference."""
 
     identity: Identity
-    known_by: bytes
     device: Device
+    address: str
     applied_s: int | None
-    hold_s: float
+
+
+class Phase(enum.Enum):
+    OVER = "over"
+    BEGUN = "begun"
+    LOADING = "loading"
+    WAITING = "waiting"
+    DUE = "due"
 
 
 class Poll(ABC):
     """An Outlet that collects one answer, and then gives it."""
 
     __slots__ = (
-        *("_any", "_asker", "_events", "_live", "_more", "_orders", "_poller", "_reset", "_settled"),
-        *("_shared", "_snapshot", "_subscriber", "_time_is_up"),
+        *("_applied_s", "_collected", "_identity", "_is_any", "_phase"),
+        *("_poller", "_shared", "_subscriber"),
     )
 
     transport = "poll"
 
     _subscriber: Subscriber | None
-    _poller: Poller | None
-    _reset: str | None
-    _snapshot: Cursor | None
-    # One that waits has none, and then no lists take memory.
-    _orders: Sequence[bytes]
-    _events: list[Event] | tuple[()]
+    # One that waits has none.
+    _collected: Answer | None
 
-    def __init__(self, shared: Polls, asker: Asker) -> None:
+    def __init__(self, shared: Polls, asked: Asked) -> None:
         self._shared = shared
-        self._asker = asker
+        self._identity = asked.identity
+        self._poller = Poller(asked.identity, asked.device)
+        self._applied_s = asked.applied_s
+        self._is_any = False
         self._clear()
 
     @property
     def user_id(self) -> str:
-        return self._asker.identity.user_id
+        return self._identity.user_id
 
     def begin(self, cursor: str | None) -> None:
         """Asks for what follows the cursor: None for a snapshot, the star for the tag alone."""
-        self._settled = False
-        self._any = cursor == ANY
-        shared, identity = self._shared, self._asker.identity
+        self._phase = Phase.BEGUN
+        self._is_any = cursor == ANY
+        shared = self._shared
         shared.meter.opened(self.transport)
         try:
-            self._subscriber = shared.hub.subscribe(identity.user_id, None if self._any else cursor, self)
+            self._subscriber = shared.hub.subscribe(self.user_id, None if self._is_any else cursor, self)
         except Unavailable as error:
             self.fail(error)
             return
-        self._poller = shared.sessions.begin_poll(identity, self._asker.device, self)
-        if shared.sessions.is_revoked(identity):
+        self._poller = shared.sessions.begin_poll(self._poller, self)
+        self._phase = Phase.LOADING
+        if shared.sessions.is_revoked(self._identity):
             self._settle(full=False)
         else:
             self._subscriber.pump()
@@ -111,45 +123,34 @@ class Poll(ABC):
 
     @property
     def ready(self) -> bool:
-        most = self._shared.settings.poll_max_events
-        return not self._settled and len(self._events) < most and self._snapshot is None
+        return self._phase is not Phase.OVER and (self._collected is None or not self._collected.is_full)
 
     def send(self, items: Sequence[Item]) -> None:
         for item in items:
-            match item:
-                case Event():
-                    self._add(item)
-                case Reset(reason):
-                    self._reset = reason
-                    self._events = ()
-                    # 304 is no answer any more: the client would keep what it has.
-                    self._live = self._time_is_up = False
-                    self._hold(None)
-                case SnapshotPart(orders):
-                    self._orders = [*self._orders, *orders]
-                case SnapshotEnd(cursor, _):
-                    self._snapshot = cursor
-                case Live() if not self._live and self._reset is None:
-                    self._live = True
-                    hold_s = 0.0 if self._any else _held_s(self._asker.hold_s)
-                    self._time_is_up = hold_s == 0
-                    if hold_s:
-                        self._hold(hold_s)
+            if isinstance(item, Live):
+                self._caught_up()
+                continue
+            if self._collected is None:
+                self._collected = Answer(self._shared.settings.poll_max_events)
+            self._collected.add(item)
+            if isinstance(item, Reset):
+                # 304 is no answer any more: the client would keep what it has.
+                self._phase = Phase.LOADING
+                self._hold(None)
 
     def flush(self) -> None:
-        # A reset alone is no answer: its snapshot follows.
-        if self._snapshot is not None or (self._events and self._reset is None):
+        if self._collected is not None and self._collected.is_whole:
             self._settle(full=True)
-        elif self._time_is_up:
+        elif self._phase is Phase.DUE:
             self._settle(full=False)
 
     def fail(self, error: Unavailable) -> None:
-        if not self._settled:
-            self._settled = True
+        if self._phase is not Phase.OVER:
+            self._phase = Phase.OVER
             self._refuse(error, "unavailable")
 
     def goaway(self, reason: str, *, reconnect: bool, after_ms: int) -> None:
-        if self._live:
+        if self._phase in (Phase.WAITING, Phase.DUE):
             self._settle(full=False)
         else:
             self.fail(Unavailable(f"this process lets nobody in: {reason}", after_ms / 1000))
@@ -157,13 +158,13 @@ class Poll(ABC):
     def revoke(self) -> None:
         """The session was logged out: its answer is a refusal."""
         # Told while it is being entered, `begin` sees it next.
-        if self._poller is not None:
+        if self._phase is not Phase.BEGUN:
             self._settle(full=False)
 
     def leave(self) -> None:
         """Nobody waits for an answer any more; it may have been given."""
         if self._subscriber is not None:
-            self._settled = True
+            self._phase = Phase.OVER
             self._over("client-gone", None)
 
     # For those who hold it
@@ -173,81 +174,67 @@ class Poll(ABC):
         """Calls `_settle(full=False)` after so long (None: never), unless it is called otherwise or told again."""
 
     @abstractmethod
-    def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def _give(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Called once for each `begin`, but not after `leave`."""
 
     def _settle(self, *, full: bool) -> None:
         """There is an answer, or none and the time is up. It was held for a while: its JWT may not be good any more."""
-        if self._settled:
+        if self._phase is Phase.OVER:
             return
-        self._settled = True
+        self._phase = Phase.OVER
         try:
-            self._shared.authenticator.look_again(self._asker.identity)
+            self._shared.authenticator.look_again(self._identity)
         except RequestError as error:
             self._refuse(error, "refused")
         else:
-            self._give(full)
+            self._answer(full)
 
-    def _give(self, full: bool) -> None:
-        assert self._subscriber is not None
-        applied_s, subscriber = self._asker.applied_s, self._subscriber
-        applied = {"Preference-Applied": f"wait={applied_s}"} if applied_s is not None else {}
-        if self._any or not full:
-            cursor = self._snapshot or subscriber.known or subscriber.channel.cursor
+    def _answer(self, full: bool) -> None:
+        subscriber, collected, headers = self._subscriber, self._collected, dict(PRIVATE)
+        assert subscriber is not None
+        if self._applied_s is not None:
+            headers["Preference-Applied"] = f"wait={self._applied_s}"
+        if collected is None or self._is_any or not full:
+            cursor = (collected and collected.snapshot) or subscriber.known or subscriber.channel.cursor
             self._over("not-modified", cursor)
-            self._answer(304, {"ETag": f'W/"{cursor}"', **PRIVATE, **applied}, b"")
+            self._give(304, {"ETag": f'W/"{cursor}"', **headers}, b"")
             return
-        outcome = "reset" if self._reset else "snapshot" if self._snapshot else "events"
-        cursor, body = self._body(subscriber.channel.head)
-        self._shared.meter.sent(self.transport, self._events, len(body))
-        self._over(outcome, cursor)
-        self._answer(200, {"ETag": f'W/"{cursor}"', **PRIVATE, **applied, **_JSON}, body)
+        cursor, body = collected.cursor, collected.body(subscriber.channel.head)
+        self._shared.meter.sent(self.transport, collected.events, len(body))
+        self._over(collected.outcome, cursor)
+        self._give(200, {"ETag": f'W/"{cursor}"', **headers, **_JSON}, body)
 
-    def _body(self, head: int) -> tuple[Cursor, bytes]:
-        if self._snapshot is not None:
-            cursor = self._snapshot
-            reset = b'"reset":"%b",' % self._reset.encode() if self._reset else b""
-            orders = b",".join(self._orders)
-            return cursor, b'{%b"cursor":"%b","orders":[%b],"executions":[]}' % (reset, str(cursor).encode(), orders)
-        events = list(self._events)
-        last = events[-1]
-        cursor = Cursor(last.epoch, last.seq)
-        documents = b",".join([event.document for event in events])
-        more = b"true" if self._more or last.seq < head else b"false"
-        return cursor, b'{"cursor":"%b","events":[%b],"more":%b}' % (str(cursor).encode(), documents, more)
+    def _caught_up(self) -> None:
+        """It knows all that there is, unless it is being reset: then it waits."""
+        if self._phase is not Phase.LOADING or (self._collected is not None and self._collected.is_reset):
+            return
+        most_s = self._shared.settings.poll_wait_s if self._applied_s is None else self._applied_s
+        hold_s = 0.0 if self._is_any else _held_s(most_s)
+        self._phase = Phase.WAITING if hold_s else Phase.DUE
+        if hold_s:
+            self._hold(hold_s)
 
     def _refuse(self, error: RequestError | Unavailable, outcome: str) -> None:
         self._over(outcome, None)
         refusal = of_error(error)
         assert isinstance(refusal.body, bytes)
-        self._answer(refusal.status, refusal.headers, refusal.body)
+        self._give(refusal.status, refusal.headers, refusal.body)
 
     def _over(self, outcome: str, cursor: Cursor | None) -> None:
         """All that is to be done when a poll is over, but for its answer; `cursor` is the one that it answers."""
         shared = self._shared
         self._hold(None)
-        if self._poller is not None:
-            shared.sessions.end_poll(self._poller, self, cursor)
+        # It was entered as soon as it was subscribed.
         if self._subscriber is not None:
+            shared.sessions.end_poll(self._poller, self, cursor)
             self._subscriber.close()
         shared.meter.closed(self.transport, outcome)
         shared.meter.polled(outcome)
         self._clear()
 
     def _clear(self) -> None:
-        self._settled = True
-        self._any = self._live = self._more = self._time_is_up = False
-        self._subscriber = self._poller = self._reset = self._snapshot = None
-        self._orders = self._events = ()
-
-    def _add(self, event: Event) -> None:
-        if len(self._events) < self._shared.settings.poll_max_events:
-            if self._events:
-                self._events.append(event)
-            else:
-                self._events = [event]
-        else:
-            self._more = True
+        self._phase = Phase.OVER
+        self._subscriber = self._collected = None
 
 
 def _held_s(most_s: float) -> float:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from limits.storage import SlidingWindowCounterSupport, Storage
 
+from orderstream.core.recent import Recent
+
 # At the time itself the window is still as full as it may be.
 _MOMENT_S = 0.001
 
@@ -23,28 +25,27 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
         self._max_keys = max_keys
         self._clock = clock
         self._number = 0
-        # The longest unused first. So a client that holds a stream and asks nothing takes no room.
-        self._counts: dict[str, int] = {}
-        self._before: dict[str, int] = {}
+        # So a client that holds a stream and asks nothing takes no room.
+        self._counts, self._before = self._window(), self._window()
 
     def __len__(self) -> int:
-        return len(self._counts.keys() | self._before.keys())
+        return len({*self._counts, *self._before})
 
     def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Counts `amount` more, unless that would be more than `limit` in `expiry` seconds, the same for every key."""
         before, left_s, count, _ = self.get_sliding_window(key, expiry)
         fits = int(before * left_s / expiry + count) + amount <= limit
-        self._put(key, count + amount if fits else count)
+        self._counts.put(key, count + amount if fits else count)
         return fits
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """The count of the window before and for how many seconds it still weighs, and the same of this one."""
         number, into_s = divmod(self._clock(), expiry)
         if number > self._number:
-            self._before = self._counts if number == self._number + 1 else {}
-            self._counts = {}
+            self._before = self._counts if number == self._number + 1 else self._window()
+            self._counts = self._window()
             self._number = int(number)
-        return self._before.get(key, 0), expiry - into_s, self._counts.get(key, 0), 2 * expiry - into_s
+        return self._before.get(key) or 0, expiry - into_s, self._counts.get(key) or 0, 2 * expiry - into_s
 
     def wait_s(self, key: str, limit: int, expiry: int) -> float:
         """After how many seconds one more will be let through, if nothing comes before."""
@@ -53,14 +54,11 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
             return max(0.0, left_s - (limit - count) * expiry / before) + _MOMENT_S if before else 0.0
         return left_s + expiry - limit * expiry / count + _MOMENT_S
 
+    def _window(self) -> Recent[str, int]:
+        return Recent(self._max_keys)
+
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         self.clear(key)
-
-    def _put(self, key: str, count: int) -> None:
-        self._counts.pop(key, None)
-        if len(self._counts) >= self._max_keys:
-            del self._counts[next(iter(self._counts))]
-        self._counts[key] = count
 
     # What the library asks of every storage, for its other strategies.
 
@@ -70,11 +68,11 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         *_, count, _ = self.get_sliding_window(key, expiry)
-        self._put(key, count + amount)
+        self._counts.put(key, count + amount)
         return count + amount
 
     def get(self, key: str) -> int:
-        return self._counts.get(key, 0)
+        return self._counts.get(key) or 0
 
     def get_expiry(self, key: str) -> float:
         return self._clock()
@@ -84,9 +82,9 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
 
     def reset(self) -> int:
         count = len(self)
-        self._counts, self._before = {}, {}
+        self._counts, self._before = self._window(), self._window()
         return count
 
     def clear(self, key: str) -> None:
-        self._counts.pop(key, None)
-        self._before.pop(key, None)
+        self._counts.discard(key)
+        self._before.discard(key)

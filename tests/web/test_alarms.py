@@ -42,11 +42,11 @@ async def test_what_was_taken_back_is_not_called() -> None:
     """Before it rings, or by another for whom it rings too."""
     alarms, now = Alarms(), asyncio.get_running_loop().time()
     early, last = Sleeper(), Sleeper()
-    first = Sleeper(lambda: alarm.waiting.pop(second, None))
-    second = Sleeper(lambda: alarm.waiting.pop(first, None))
+    first = Sleeper(lambda: alarm.take_back(second))
+    second = Sleeper(lambda: alarm.take_back(first))
     for sleeper in (early, first, second):
         alarm = alarms.set(sleeper, now)
-    del alarm.waiting[early]
+    alarm.take_back(early)
     alarms.set(last, now + 2 * TICK_S)
     await eventually(lambda: last.rang_at)
     assert (early.rang_at, len(first.rang_at) + len(second.rang_at)) == ([], 1)
