@@ -139,6 +139,21 @@ def test_poller_that_holds_a_poll_is_not_idle(book: Book) -> None:
     assert book.sessions() == []
 
 
+def test_device_that_polls_again_after_it_was_forgotten_is_listed_anew(book: Book) -> None:
+    """Its connection may be open still, and knows its old poller: as another delivery, which is told once."""
+    poll = Held()
+    forgotten = book.begin_poll(Poller(PHONE, DEVICE), poll)
+    book.end_poll(forgotten, poll, None)
+    book.told()
+    book.now += 61
+    book.sweep()
+    again = book.begin_poll(forgotten, poll)
+    assert again is not forgotten
+    assert book.told() == ([again.number], [forgotten.number])
+    assert book.begin_poll(forgotten, Held()) is again
+    assert book.sessions() == ["phone"]
+
+
 def test_longest_idle_poller_goes_when_there_are_too_many(book: Book) -> None:
     """Between two polls a device costs memory, so they are bounded."""
     for session_id in ("one", "two", "three"):

@@ -10,9 +10,11 @@ from orderstream.core.events import Event
 class Answer:
     """New events, at most so many; or a snapshot, which may come after a reset."""
 
-    __slots__ = ("_more", "_most_events", "_orders", "_reset", "events", "snapshot")
+    __slots__ = ("_more", "_most_events", "_orders", "_reset", "events", "is_tag_alone", "snapshot")
 
-    def __init__(self, most_events: int) -> None:
+    def __init__(self, most_events: int, *, tag_alone: bool = False) -> None:
+        """`tag_alone`: its client asks for the cursor, and not for what there is."""
+        self.is_tag_alone = tag_alone
         self._most_events = most_events
         self._more = False
         self._orders: Sequence[bytes] = ()

@@ -28,7 +28,7 @@ from aiohttp.helpers import rfc822_formatted_time
 
 from orderstream.core.cursor import parse_cursor
 from orderstream.errors import RequestError, Unavailable
-from orderstream.web.alarms import Alarm
+from orderstream.web.alarms import Alarm, Place
 from orderstream.web.connection import Connection, Connections, Heir
 from orderstream.web.form import Form, form_of
 from orderstream.web.headers import common
@@ -71,9 +71,10 @@ class Manner(NamedTuple):
             head = await common(request)
             if len(shared.heads) < _MOST_HEADS:
                 shared.heads[origin] = head
-        is_alike = cursor is not None and _is_alone(request, cursor) and not is_named(request)
-        credential = shared.authenticator.credential_of(request)
-        form = form_of(connection.head, cursor, credential) if is_alike and cursor is not None else None
+        form = None
+        # One that names itself is named otherwise the next time.
+        if cursor is not None and _is_alone(request, cursor) and not is_named(request):
+            form = form_of(connection.head, cursor, shared.authenticator.credential_of(request))
         return _shared(cls(head, form))
 
 
@@ -88,8 +89,11 @@ class HeldPoll(Poll, Heir):
 
     __slots__ = (
         *("_address", "_alarm", "_behind", "_connections", "_due", "_manner", "_paused"),
-        *("_request_id", "_state", "_transport", "earlier", "early", "later"),
+        *("_request_id", "_state", "_transport", "at_once", "earlier", "later"),
     )
+
+    earlier: Place
+    later: Place
 
     def __init__(self, shared: Polls, asked: Asked, manner: Manner, request_id: str) -> None:
         super().__init__(shared, asked)
@@ -98,7 +102,7 @@ class HeldPoll(Poll, Heir):
         self._request_id = request_id
         self._state = State.UNHANDED
         # The answer, where it was there before the connection was handed over.
-        self.early: web.Response | None = None
+        self.at_once: web.Response | None = None
         self._paused = False
         self._behind = b""
         self._alarm: Alarm | None = None
@@ -163,7 +167,7 @@ class HeldPoll(Poll, Heir):
     def _give(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if self._state is State.UNHANDED:
             self._quiet()
-            self.early = response(status, headers, body)
+            self.at_once = response(status, headers, body)
             return
         self._state = State.SENDING
         if not self._transport.is_closing():
@@ -238,7 +242,7 @@ class HeldPoll(Poll, Heir):
         if self._alarm is None or self._due < self._alarm.at:
             self._quiet()
             self._alarm = self._shared.alarms.set(self, self._due)
-            # A float less for each.
+            # It rings no sooner, and this is a float less for each.
             self._due = self._alarm.at
 
     def _quiet(self) -> None:

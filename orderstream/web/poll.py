@@ -77,9 +77,9 @@ def _begin(connection: Connection, held: HeldPoll, cursor: str | None) -> web.Re
     except BaseException:
         held.abort()
         raise
-    if not held.is_repeatable and held.early is None:
+    if not held.is_repeatable and held.at_once is None:
         connection.hand_over(held)
-    return held.early
+    return held.at_once
 
 
 async def _wait(request: web.Request, waiting: WaitingPoll, cursor: str | None) -> web.Response:

@@ -79,7 +79,7 @@ class Poll(ABC):
     """An Outlet that collects one answer, and then gives it."""
 
     __slots__ = (
-        *("_applied_s", "_collected", "_identity", "_is_any", "_phase"),
+        *("_applied_s", "_collected", "_identity", "_phase"),
         *("_poller", "_shared", "_subscriber"),
     )
 
@@ -94,7 +94,6 @@ class Poll(ABC):
         self._identity = asked.identity
         self._poller = Poller(asked.identity, asked.device)
         self._applied_s = asked.applied_s
-        self._is_any = False
         self._clear()
 
     @property
@@ -104,11 +103,12 @@ class Poll(ABC):
     def begin(self, cursor: str | None) -> None:
         """Asks for what follows the cursor: None for a snapshot, the star for the tag alone."""
         self._phase = Phase.BEGUN
-        self._is_any = cursor == ANY
         shared = self._shared
+        if cursor == ANY:
+            cursor, self._collected = None, Answer(shared.settings.poll_max_events, tag_alone=True)
         shared.meter.opened(self.transport)
         try:
-            self._subscriber = shared.hub.subscribe(self.user_id, None if self._is_any else cursor, self)
+            self._subscriber = shared.hub.subscribe(self.user_id, cursor, self)
         except Unavailable as error:
             self.fail(error)
             return
@@ -194,7 +194,7 @@ class Poll(ABC):
         assert subscriber is not None
         if self._applied_s is not None:
             headers["Preference-Applied"] = f"wait={self._applied_s}"
-        if collected is None or self._is_any or not full:
+        if collected is None or collected.is_tag_alone or not full:
             cursor = (collected and collected.snapshot) or subscriber.known or subscriber.channel.cursor
             self._over("not-modified", cursor)
             self._give(304, {"ETag": f'W/"{cursor}"', **headers}, b"")
@@ -209,7 +209,7 @@ class Poll(ABC):
         if self._phase is not Phase.LOADING or (self._collected is not None and self._collected.is_reset):
             return
         most_s = self._shared.settings.poll_wait_s if self._applied_s is None else self._applied_s
-        hold_s = 0.0 if self._is_any else _held_s(most_s)
+        hold_s = _held_s(most_s)
         self._phase = Phase.WAITING if hold_s else Phase.DUE
         if hold_s:
             self._hold(hold_s)
