@@ -154,6 +154,23 @@ def test_device_that_polls_again_after_it_was_forgotten_is_listed_anew(book: Boo
     assert book.sessions() == ["phone"]
 
 
+def test_poller_that_polls_again_is_not_idle(book: Book) -> None:
+    """Its second poll may be held for long."""
+    first, second = Held(), Held()
+    book.end_poll(poller := book.begin_poll(Poller(PHONE, DEVICE), first), first, None)
+    book.begin_poll(poller, second)
+    book.now += 1000
+    book.sweep()
+    assert book.sessions() == ["phone"]
+
+
+def test_two_devices_of_a_session_are_two_deliveries(book: Book) -> None:
+    """A credential may be used on both."""
+    for device in (DEVICE, Device("web", None), DEVICE):
+        book.begin_poll(Poller(PHONE, device), Held())
+    assert [one.platform for one in book.of_user("ann")] == ["mobile", "web"]
+
+
 def test_longest_idle_poller_goes_when_there_are_too_many(book: Book) -> None:
     """Between two polls a device costs memory, so they are bounded."""
     for session_id in ("one", "two", "three"):

@@ -43,10 +43,6 @@ class Answer:
         return len(self.events) >= self._most_events or self.snapshot is not None
 
     @property
-    def is_reset(self) -> bool:
-        return self._reset is not None
-
-    @property
     def is_whole(self) -> bool:
         """Whether it may be given as it is: a reset alone is no answer, its snapshot follows."""
         return self.snapshot is not None or bool(self.events and self._reset is None)

@@ -1,6 +1,7 @@
 """Of many things, a bounded number of those that were used last."""
 
 from collections.abc import Hashable, Iterator
+from itertools import islice
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -12,7 +13,7 @@ _NEARLY_FULL = 0.875
 
 
 class Recent(Generic[K, V]):
-    """key -> value, of `most` keys; the one that was unused longest, since it was nearly full, gives way."""
+    """key -> value, of at most `most` keys; those that were unused longest, since it was nearly full, give way."""
 
     __slots__ = ("_most", "_values")
 
@@ -43,7 +44,9 @@ class Recent(Generic[K, V]):
         elif self._most == 0:
             return
         elif len(values) >= self._most:
-            del values[next(iter(values))]
+            # Some at a time: whoever looks for the first key of a dict walks over all that went before it.
+            for longest_unused in list(islice(values, max(1, self._most // 128))):
+                del values[longest_unused]
         values[key] = value
 
     def discard(self, key: K) -> None:

@@ -1,5 +1,5 @@
 """The form of a request that is sent again and again: all of its bytes but the cursor that it asks after and the
-credential that it comes with. Whose requests have one form was asked in the same words, by the same kind of client."""
+credential that it comes with. Requests of one form are asked in the same words, by the same kind of client."""
 
 import hashlib
 import secrets

@@ -3,8 +3,9 @@
 While an aiohttp handler waits, its task, request, parser and timers stay, 20 KB, and what is done for each request
 takes longer than all that a poll is about (docs/decisions/0009). So the handler in `poll` gives the connection to this
 object, and returns. It answers with one write; and where the client's next request has the form of the one before
-(`web.form`), which is how a client polls, nothing is read anew: what aiohttp found that request to say still holds.
-Whatever else comes is given, as it came, to a new `Connection` of aiohttp's.
+(`web.form`) and its credential says just what that one's said, which is how a client polls, nothing is read anew: what
+aiohttp found that request to say still holds. Whatever else comes is given, as it came, to a new `Connection` of
+aiohttp's.
 
     UNHANDED  it is begun, and its answer may be there at once: then aiohttp gives it, and must read the next request
     HELD      a poll waits for its answer; what comes behind it is kept, and given to aiohttp after it
@@ -217,6 +218,8 @@ class HeldPoll(Poll, Heir):
         except (RequestError, Unavailable):
             return False
         self._state, self._request_id = State.HELD, made_id()
+        # The alarm that is set is of the time between two polls.
+        self._due = inf
         self.begin(cursor)
         return True
 

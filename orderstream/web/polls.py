@@ -1,10 +1,10 @@
 """A poll, however its connection is held: when it is answered, with what, and all that is to be done when it is over.
 
     OVER       none is under way
-    BEGUN      it has a seat, and is subscribed; not yet among the open deliveries
-    LOADING    its channel is, or a snapshot, or older events
+    BEGUN      it has a seat; neither subscribed nor among the open deliveries yet
+    LOADING    what it asks for is being read: its channel, a snapshot, older events
     WAITING    it knows all that there is
-    DUE        it has waited long enough
+    DUE        the same, and it is not to wait
 
 `begin` begins one. `_settle` ends it, once, and gives its answer: there is something, the time is up, its session
 ended, or the process is stopped. `leave` ends it without, where its client left before.
@@ -150,7 +150,7 @@ class Poll(ABC):
             self._refuse(error, "unavailable")
 
     def goaway(self, reason: str, *, reconnect: bool, after_ms: int) -> None:
-        if self._phase in (Phase.WAITING, Phase.DUE):
+        if self._phase is Phase.WAITING:
             self._settle(full=False)
         else:
             self.fail(Unavailable(f"this process lets nobody in: {reason}", after_ms / 1000))
@@ -205,8 +205,8 @@ class Poll(ABC):
         self._give(200, {"ETag": f'W/"{cursor}"', **headers, **_JSON}, body)
 
     def _caught_up(self) -> None:
-        """It knows all that there is, unless it is being reset: then it waits."""
-        if self._phase is not Phase.LOADING or (self._collected is not None and self._collected.is_reset):
+        """It knows all that there is, and waits for more, unless it already does."""
+        if self._phase is not Phase.LOADING:
             return
         most_s = self._shared.settings.poll_wait_s if self._applied_s is None else self._applied_s
         hold_s = _held_s(most_s)

@@ -15,8 +15,8 @@ _MOMENT_S = 0.001
 
 
 class WindowStorage(Storage, SlidingWindowCounterSupport):
-    """key -> how many came in the window of this number, and in the one before: of each `max_keys`. The one that was
-    unused longest is forgotten, which only lets more through."""
+    """key -> how many came in the window of this number, and in the one before: of each `max_keys`. Those that
+    were unused longest, since there was hardly room for more, are forgotten, which only lets more through."""
 
     STORAGE_SCHEME = None
 

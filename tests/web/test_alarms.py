@@ -47,17 +47,30 @@ async def test_what_was_taken_back_is_not_called() -> None:
     for sleeper in (early, first, second):
         alarm = alarms.set(sleeper, now)
     alarm.take_back(early)
+    assert not hasattr(early, "earlier")
+    assert not hasattr(early, "later")
     alarms.set(last, now + 2 * TICK_S)
     await eventually(lambda: last.rang_at)
     assert (early.rang_at, len(first.rang_at) + len(second.rang_at)) == ([], 1)
 
 
+async def test_those_of_one_alarm_are_called_in_the_order_in_which_they_were_set() -> None:
+    """The others' turns come between."""
+    alarms, called = Alarms(), list[int]()
+    for number in range(4):
+        alarms.set(Sleeper(lambda number=number: called.append(number)), 0.0)
+    await eventually(lambda: len(called) == 4)
+    assert called == [0, 1, 2, 3]
+
+
 async def test_alarm_may_be_set_again_while_it_rings() -> None:
-    """It is another one then."""
+    """It is another one then, and after it, although for the same time."""
     alarms = Alarms()
     sleeper = Sleeper(lambda: len(sleeper.rang_at) < 3 and alarms.set(sleeper, 0.0))
     alarms.set(sleeper, 0.0)
     await eventually(lambda: len(sleeper.rang_at) == 3)
+    alarms.set(sleeper, 0.0)
+    await eventually(lambda: len(sleeper.rang_at) == 4)
 
 
 async def test_one_that_fails_takes_nobody_with_it() -> None:

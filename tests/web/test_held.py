@@ -7,12 +7,10 @@ import re
 
 import pytest
 
-from orderstream.web import jwt
 from orderstream.web.connection import ConnectionSettings
 from orderstream.web.held import HeldPoll
 from orderstream.web.limits import LIMITS, LimitSettings
 from orderstream.web.seats import AUTHENTICATOR, METER, SESSIONS
-from tests.services import SECRET
 from tests.waiting import eventually, let_pass
 from tests.web.edge import ORIGIN, Answer, Edge, Line, edge, request
 from tests.web.loops import hurried_on_both_loops, of_aiohttp, on_both_loops
@@ -86,6 +84,29 @@ async def test_other_request_on_the_connection_is_answered_by_the_application(se
     line.send(request("/v1/orders"))
     assert b'"orders":[{' in (await answer(line)).body
     assert await held(served, line, 1) is not first
+
+
+async def test_request_that_names_itself_is_answered_by_its_name_each_time() -> None:
+    """It is read anew, since the next one is named otherwise."""
+    async with edge() as served:
+        line, named = await served.line(), asked(0).replace(b"Host:", b"X-Request-Id: mine\r\nHost:")
+        for seq in range(2):
+            line.send(named.replace(b"0a0a0a0a.0", b"0a0a0a0a.%d" % seq))
+            await eventually(lambda: bool(list(served.hub.subscribers())))
+            served.store.place("u1")
+            assert (await answer(line)).headers["x-request-id"] == "mine"
+
+
+async def test_newest_of_several_tags_counts_each_time() -> None:
+    """Wherever it is among them: so these requests are read anew."""
+    async with edge() as served:
+        line = await served.line()
+        for _ in range(4):
+            served.store.place("u1")
+        for first, second in [(3, 2), (1, 2)]:
+            tags = b'W/"0a0a0a0a.%d", W/"0a0a0a0a.%d"' % (first, second)
+            line.send(asked(0).replace(b'W/"0a0a0a0a.0"', tags))
+            assert (await answer(line)).body.count(b'"event":') == 4 - max(first, second)
 
 
 async def test_long_request_is_held_but_not_kept() -> None:
@@ -168,46 +189,6 @@ async def test_as_many_other_words_around_the_cursor_are_read_anew(served: Edge)
     await answer(line)
     line.send(asked(0, wait_s=49))
     assert (await answer(line)).headers["preference-applied"] == "wait=49"
-
-
-def as_user(asked: bytes, user: str) -> bytes:
-    """The same words, with another credential: one that is as long."""
-    [own] = re.findall(rb"\r\nAuthorization: Bearer ([^\r]+)", asked)
-    other = jwt.issue(SECRET, user, 3600).encode()
-    assert len(other) == len(own)
-    return asked.replace(own, other)
-
-
-@on_both_loops
-async def test_same_words_with_another_credential_are_answered_to_its_user(served: Edge) -> None:
-    """A proxy may share a connection between users, and clients of one kind ask alike: known or not, each gets its
-    own."""
-    line = await served.line()
-    first = await held(served, line, 0)
-    served.store.place("u1")
-    await answer(line)
-    for _ in range(2):
-        line.send(as_user(asked(0, wait_s=0), "u2"))
-        assert (await answer(line)).status == 304
-    for _ in range(2):
-        served.store.place("u2")
-    line.send(as_user(asked(0), "u2"))
-    assert (await answer(line)).headers["etag"] == 'W/"0a0a0a0a.2"'
-    assert first.user_id == "u1"
-    line.send(asked(1, wait_s=0))
-    assert (await answer(line)).headers["etag"] == 'W/"0a0a0a0a.1"'
-
-
-async def test_nonsense_in_place_of_the_credential_is_refused() -> None:
-    """As long as it was, and whatever it may look like."""
-    async with edge() as served:
-        line = await served.line()
-        await held(served, line, 0)
-        served.store.place("u1")
-        await answer(line)
-        [own] = re.findall(rb"\r\nAuthorization: Bearer ([^\r]+)", asked(1))
-        line.send(asked(1).replace(own, b"x\r\nContent-Length: 0\r\nY: ".ljust(len(own), b"z")))
-        assert (await answer(line)).status == 401
 
 
 @on_both_loops
