@@ -185,8 +185,9 @@ class Sessions:
         """Enters a poll that is held now, revoked as a stream is. Gives its device's poller, which is another than the
         one that it was called with where that is a second one, or was forgotten. `end_poll` it in any case."""
         if not self._is_open(poller):
-            poller = self._same(poller) or poller.fresh()
-            if not self._is_open(poller):
+            known = self._same(poller)
+            poller = known or poller.fresh()
+            if known is None:
                 self._enter(poller)
         self._idle.pop(poller, None)
         poller.begin(poll)

@@ -25,7 +25,7 @@ class WindowStorage(Storage, SlidingWindowCounterSupport):
         self._max_keys = max_keys
         self._clock = clock
         self._number = 0
-        # So a client that holds a stream and asks nothing takes no room.
+        # They pass, so a client that holds a stream and asks nothing takes no room.
         self._counts, self._before = self._window(), self._window()
 
     def __len__(self) -> int:

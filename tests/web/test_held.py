@@ -30,13 +30,21 @@ async def answer(line: Line) -> Answer:
     return Answer(head + (await line.exactly(int(size[1])) if size else b""))
 
 
-async def held(served: Edge, line: Line, seq: int) -> HeldPoll:
+async def held(served: Edge, line: Line, seq: int, *, wait_s: int = 50) -> HeldPoll:
     """Asks, and gives what holds it."""
-    line.send(asked(seq))
+    line.send(asked(seq, wait_s=wait_s))
     await eventually(lambda: served.app[LIMITS].waiting_polls == 1 and bool(list(served.hub.subscribers())))
     [subscriber] = served.hub.subscribers()
     assert isinstance(subscriber.outlet, HeldPoll)
     return subscriber.outlet
+
+
+async def polled(served: Edge, line: Line, *, wait_s: int = 50) -> HeldPoll:
+    """What held a first poll, which was answered with an event: its connection is idle."""
+    poll = await held(served, line, 0, wait_s=wait_s)
+    served.store.place("u1")
+    await answer(line)
+    return poll
 
 
 def left(served: Edge) -> tuple[int, int, float]:
@@ -78,9 +86,7 @@ async def test_poll_in_the_same_words_is_not_read_again(served: Edge) -> None:
 async def test_other_request_on_the_connection_is_answered_by_the_application(served: Edge) -> None:
     """And a poll after it is held again."""
     line = await served.line()
-    first = await held(served, line, 0)
-    served.store.place("u1")
-    await answer(line)
+    first = await polled(served, line)
     line.send(request("/v1/orders"))
     assert b'"orders":[{' in (await answer(line)).body
     assert await held(served, line, 1) is not first
@@ -158,9 +164,7 @@ async def test_limit_9_head_that_began_on_an_idle_polling_connection_has_the_sam
     """It is aiohttp's from its first byte on."""
     async with edge() as served:
         line = await served.line()
-        await held(served, line, 0)
-        served.store.place("u1")
-        await answer(line)
+        await polled(served, line)
         line.send(asked(1)[:40])
         await served.head_began()
         let_pass(ConnectionSettings().request_head_timeout_s)
@@ -184,9 +188,7 @@ async def test_idle_polling_connection_is_closed_after_a_while(served: Edge) -> 
 async def test_as_many_other_words_around_the_cursor_are_read_anew(served: Edge) -> None:
     """Another user's, on a connection that a proxy shares, may be as long."""
     line = await served.line()
-    await held(served, line, 0)
-    served.store.place("u1")
-    await answer(line)
+    await polled(served, line)
     line.send(asked(0, wait_s=49))
     assert (await answer(line)).headers["preference-applied"] == "wait=49"
 
@@ -204,9 +206,7 @@ async def test_same_words_of_who_may_not_ask_any_more_are_refused() -> None:
     """A login that was ended, by the application; the connection goes on."""
     async with edge() as served:
         line = await served.line()
-        await held(served, line, 0)
-        served.store.place("u1")
-        await answer(line)
+        await polled(served, line)
         served.app[AUTHENTICATOR].revoked = lambda identity: True
         line.send(asked(1) * 2)
         assert [(await answer(line)).kind for _ in range(2)] == ["session-revoked"] * 2
@@ -252,9 +252,7 @@ async def test_drain_closes_polling_connections_that_are_idle_and_those_that_wer
     """Nobody's next request meets a process that is gone."""
     async with edge() as served:
         idle, busy = await served.line(), await served.line()
-        await held(served, idle, 0)
-        served.store.place("u1")
-        await answer(idle)
+        await polled(served, idle)
         await held(served, busy, 1)
         served.connections.retire()
         for subscriber in served.hub.drain():

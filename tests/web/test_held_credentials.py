@@ -7,7 +7,7 @@ from orderstream.web.seats import SESSIONS
 from tests.services import SECRET
 from tests.web.edge import Edge, Line, edge
 from tests.web.loops import on_both_loops
-from tests.web.test_held import answer, asked, held
+from tests.web.test_held import answer, asked, polled
 
 
 def of(user: str, session: str | None = None, *, seq: int = 0) -> bytes:
@@ -54,9 +54,7 @@ async def test_nonsense_in_place_of_the_credential_is_refused() -> None:
     """As long as it was, and whatever it may look like."""
     async with edge() as served:
         line = await served.line()
-        await held(served, line, 0)
-        served.store.place("u1")
-        await answer(line)
+        await polled(served, line)
         [own] = re.findall(rb"\r\nAuthorization: Bearer ([^\r]+)", asked(1))
         line.send(asked(1).replace(own, b"x\r\nContent-Length: 0\r\nY: ".ljust(len(own), b"z")))
         assert (await answer(line)).status == 401

@@ -12,7 +12,7 @@ from orderstream.web.seats import SESSIONS
 from tests.hub_world import LateStore
 from tests.waiting import eventually, let_pass
 from tests.web.edge import Edge, Line, edge, request
-from tests.web.test_held import answer, asked, left
+from tests.web.test_held import answer, asked, held, left, polled
 
 WAIT_S = 5
 KEEPALIVE_S = ConnectionSettings().keepalive_timeout_s
@@ -47,19 +47,9 @@ def set_for(served: Edge) -> list[object]:
     return found
 
 
-async def begun(served: Edge, line: Line, seq: int = 0) -> HeldPoll:
-    line.send(asked(seq, wait_s=WAIT_S))
-    await eventually(lambda: served.app[LIMITS].waiting_polls == 1 and bool(list(served.hub.subscribers())))
-    [subscriber] = served.hub.subscribers()
-    assert isinstance(subscriber.outlet, HeldPoll)
-    return subscriber.outlet
-
-
 async def idle_past_its_wait(served: Edge, line: Line) -> HeldPoll:
     """Answered with an event, and then idle for longer than it would have waited."""
-    poll = await begun(served, line)
-    served.store.place("u1")
-    await answer(line)
+    poll = await polled(served, line, wait_s=WAIT_S)
     await passed(served, WAIT_S + 1)
     return poll
 
@@ -68,14 +58,14 @@ async def test_poll_has_one_alarm_at_most_and_none_when_it_has_left() -> None:
     """While it waits, between two polls, and when the next one is to end before the connection would have."""
     async with edge() as served:
         line = await served.line()
-        poll = await begun(served, line)
+        poll = await held(served, line, 0, wait_s=WAIT_S)
         assert set_for(served) == [poll]
         served.store.place("u1")
         await answer(line)
         assert set_for(served) == [poll]
         await passed(served, WAIT_S + 1)
         assert set_for(served) == [poll]
-        assert await begun(served, line, 1) is poll
+        assert await held(served, line, 1, wait_s=WAIT_S) is poll
         assert set_for(served) == [poll]
         await line.close()
         await eventually(lambda: left(served) == (0, 0, 0))
@@ -90,7 +80,7 @@ async def test_next_poll_is_held_for_its_own_time_whatever_its_channel_waits_for
         served.hub._store = late
         late.hold()
         served.hub.forget()
-        await begun(served, line, 1)
+        await held(served, line, 1, wait_s=WAIT_S)
         await passed(served, KEEPALIVE_S)
         assert served.app[LIMITS].waiting_polls == 1
         late.let_all()
@@ -133,7 +123,7 @@ async def test_drain_during_a_reset_is_refused_rather_than_answered() -> None:
 async def reset_under_way(served: Edge) -> tuple[LateStore, Line]:
     """A held poll whose epoch is over, and whose snapshot has yet to come."""
     line, late = await served.line(), LateStore(served.store)
-    await begun(served, line)
+    await held(served, line, 0, wait_s=WAIT_S)
     await eventually(lambda: bool(set_for(served)))
     served.hub._store = late
     late.hold()
